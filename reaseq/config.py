@@ -1,0 +1,256 @@
+"""One frozen configuration tree; every number of a run comes from here.
+
+`load("small", seed=7, overrides={"behavior.reverse_steps": 8})` gives a complete `RunConfig`. Presets name a machine:
+
+    tiny   seconds on a laptop; tests and the demo
+    small  real public data on 2 cores within the hour
+    base   one GPU, the sizes of the method document
+    large  several GPUs
+
+A preset is a set of overrides over the defaults below, and the defaults are those of `base`.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from reaseq.errors import ConfigError
+
+Json = dict[str, Any]
+
+
+class Section(BaseModel):
+    """Base of every part of the tree: frozen, and unknown names are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SyntheticConfig(Section):
+    """Size of the synthetic retail world; its process is documented in `reaseq.data.synthetic`."""
+
+    users: int = Field(20_000, ge=20)
+    items: int = Field(10_000, ge=60)
+    days: int = Field(120, ge=20)
+    events_per_user: float = Field(40.0, gt=0)
+    """Mean number of behaviours a user has in life, logged or not."""
+    new_item_share: float = Field(0.15, ge=0, lt=1)
+    """Share of the catalogue that first appears in the test period."""
+
+
+class DataConfig(Section):
+    dataset: str = "synthetic"
+    """`synthetic`, `amazon-beauty`, `ml-100k`, `amazon-reviews`, `movielens` or `files`."""
+    source: str = ""
+    """Folder with the raw files; unused by `synthetic`."""
+    columns: dict[str, str] = {}
+    """Our column name → the source's, for `files` (and to override a named dataset's own mapping)."""
+    split: Literal["time", "leave_one_out"] = "time"
+    valid_share: float = Field(0.1, gt=0, lt=0.5)
+    test_share: float = Field(0.1, gt=0, lt=0.5)
+    valid_start: str = ""
+    """ISO date of the first validation event; empty: by share of events."""
+    test_start: str = ""
+    bad_rows: Literal["quarantine", "refuse"] = "quarantine"
+    bad_rows_limit: float = Field(0.05, ge=0, le=1)
+    """Ingestion refuses a source of which more than this share of rows is bad."""
+    positive_rating: float = 4.0
+    """Where the source rates, a rating of at least this counts as a behaviour and as label 1."""
+    negatives: int = Field(4, ge=1)
+    """Sampled negatives per positive where the source brings no impressions."""
+    synthetic: SyntheticConfig = SyntheticConfig()
+
+
+class LlmConfig(Section):
+    """Where the agents' answers come from. The API key is read from the environment variable named here, never stored."""
+
+    backend: Literal["offline", "openai"] = "offline"
+    base_url: str = "http://127.0.0.1:8000/v1"
+    model: str = "reaseq-offline-reasoner"
+    api_key_env: str = "REASEQ_LLM_API_KEY"
+    temperature: float = Field(0.0, ge=0)
+    max_tokens: int = Field(1024, ge=16)
+    concurrency: int = Field(16, ge=1)
+    timeout_s: float = Field(60.0, gt=0)
+    retries: int = Field(4, ge=0)
+    """Of one request, on rate limits, time-outs and 5xx."""
+
+
+class KnowledgeConfig(Section):
+    prompt_version: str = "1"
+    description_tokens: int = 512
+    co_bought: int = 5
+    text_tokens: int = 96
+    attempts: int = Field(2, ge=1)
+    """Answers asked of one agent before the item falls back to its title."""
+    critic: bool = True
+
+
+class RepresentationConfig(Section):
+    encoder: str = "minilm"
+    """`minilm` (packaged weights), `hf:<name or folder>` (any Hugging Face encoder) or `tfidf` (TF-IDF + SVD)."""
+    encoder_batch: int = 64
+    max_length: int = 128
+    """Tokens per text that the encoder reads."""
+    align_steps: int = 2000
+    align_batch: int = 2048
+    align_lr: float = 1e-3
+    window_days: float = 30.0
+    """Two behaviours of a user at most this far apart make a positive pair."""
+    levels: int = 4
+    codebook_size: int = 256
+
+
+class BehaviorConfig(Section):
+    d_model: int = 256
+    layers: int = 4
+    heads: int = 4
+    max_slots: int = 50
+    epochs: int = 20
+    batch_slots: int = 4096
+    """Slots per batch; sequences of similar length are batched together."""
+    lr: float = 1e-3
+    weight_floor: float = 0.1
+    latent_weight: float = 0.5
+    history_drop: float = 0.1
+    fit_share: float = Field(0.6, gt=0, le=1)
+    """The denoiser learns from this earliest share of the training events only; snapshots start where it ends, so that
+    no inference the ranker learns from was fitted on the impression it accompanies."""
+    snapshots: int = Field(4, ge=1)
+    """Snapshots in the training period; one more stands at the start of validation and one at the start of test."""
+    inferred: int = 10
+    spare_slots: int = 4
+    reverse_steps: int = 8
+    guidance: float = 1.0
+    infer_batch: int = 256
+    mmr_lambda: float = 0.7
+    consistency_percentile: float = 5.0
+    min_events: int = 2
+    """Users with fewer events before the snapshot get no inferences."""
+
+
+class RankingConfig(Section):
+    id_dim: int = 32
+    attention_dim: int = 64
+    short_history: int = 50
+    long_history: int = 1000
+    long_top: int = 50
+    hidden: tuple[int, ...] = (256, 128, 64)
+    batch: int = 1024
+    """Impressions per step."""
+    epochs: int = 1
+    lr_dense: float = 2e-4
+    lr_sparse: float = 2e-3
+    id_dropout: float = 0.15
+    gate_bias: float = -2.0
+    lag_hours: float = 0.0
+    """An impression sees only inferences from a snapshot at least this much older."""
+    golden_requests: int = 16
+    golden_candidates: int = 100
+
+
+class EvaluationConfig(Section):
+    ks: tuple[int, ...] = (10, 50)
+    ranked_users: int = 500
+    """Users whose test positives are ranked against the whole catalogue; 0 means all."""
+    bootstrap: int = 1000
+
+
+class PlatformConfig(Section):
+    experiment: str = "reaseq"
+    model_name: str = "reaseq-ranker"
+
+
+class RunConfig(Section):
+    preset: str
+    seed: int = Field(0, ge=0)
+    threads: int = Field(2, ge=1)
+    """CPU threads of torch and faiss; part of the configuration, since sums depend on how they are split."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    data: DataConfig = DataConfig()
+    llm: LlmConfig = LlmConfig()
+    knowledge: KnowledgeConfig = KnowledgeConfig()
+    representation: RepresentationConfig = RepresentationConfig()
+    behavior: BehaviorConfig = BehaviorConfig()
+    ranking: RankingConfig = RankingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    platform: PlatformConfig = PlatformConfig()
+
+    def part(self, *sections: str) -> Json:
+        """The JSON of the named sections, with what every stage depends on: what an artifact's key is made of."""
+        whole = self.model_dump(mode="json")
+        return {name: whole[name] for name in ("seed", "threads", *sections)}
+
+    @property
+    def digest(self) -> str:
+        return digest(self.model_dump(mode="json"))
+
+
+PRESETS: dict[str, Json] = {
+    "tiny": {
+        "data": {"synthetic": {"users": 400, "items": 600, "days": 60, "events_per_user": 30.0}},
+        "representation": {"align_steps": 150, "align_batch": 256, "codebook_size": 32},
+        "behavior": {
+            "d_model": 64, "layers": 2, "heads": 2, "max_slots": 30, "epochs": 6, "snapshots": 2, "reverse_steps": 4,
+        },
+        "ranking": {
+            "id_dim": 16, "attention_dim": 32, "short_history": 30, "long_history": 200, "long_top": 20,
+            "hidden": [64, 32], "batch": 256, "lr_dense": 2e-3, "lr_sparse": 1e-2, "golden_candidates": 50,
+        },
+        "evaluation": {"ranked_users": 100, "bootstrap": 200},
+    },
+    "small": {
+        "data": {"synthetic": {"users": 4000, "items": 3000}},
+        "representation": {"align_steps": 800, "align_batch": 1024},
+        "behavior": {"d_model": 128, "layers": 3, "epochs": 10, "snapshots": 3, "reverse_steps": 4},
+        "ranking": {"lr_dense": 1e-3, "lr_sparse": 2e-3},
+    },
+    "base": {"device": "cuda"},
+    "large": {
+        "device": "cuda",
+        "data": {"synthetic": {"users": 200_000, "items": 100_000}},
+        "behavior": {"d_model": 512, "layers": 8, "heads": 8, "batch_slots": 16_384},
+        "ranking": {"id_dim": 64, "attention_dim": 128, "hidden": [512, 256, 128], "batch": 8192},
+    },
+}
+
+
+def load(preset: str, *, seed: int = 0, overrides: Mapping[str, Any] | None = None) -> RunConfig:
+    """The configuration of a run.
+
+    Args:
+        preset: one of `PRESETS`.
+        seed: of every random draw in the run.
+        overrides: dotted names to values, such as `{"behavior.layers": 6}`; they win over the preset.
+
+    Raises:
+        ConfigError: the preset or a name is unknown, or a value is of the wrong type or out of range.
+    """
+    if preset not in PRESETS:
+        raise ConfigError(f"preset {preset!r} is unknown; choose one of: {', '.join(PRESETS)}.")
+    tree: Json = json.loads(json.dumps(PRESETS[preset])) | {"preset": preset, "seed": seed}
+    for name, value in (overrides or {}).items():
+        *parents, leaf = name.split(".")
+        place = tree
+        for parent in parents:
+            place = place.setdefault(parent, {})
+            if not isinstance(place, dict):
+                raise ConfigError(f"setting {name!r} is unknown: {parent!r} has no parts.")
+        place[leaf] = value
+    try:
+        return RunConfig.model_validate(tree)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, e['loc']))}: {e['msg'][0].lower()}{e['msg'][1:]}" for e in error.errors()
+        )
+        raise ConfigError(
+            f"configuration refused: {problems}. Every setting stands in reaseq/config.py; "
+            "override one with --set section.name=value."
+        ) from None
+
+
+def digest(value: Any) -> str:
+    """sha256 (hex) of the canonical JSON of `value`."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
