@@ -11,14 +11,15 @@ unfinished (checkpoints, caches) is found again in `draft.scratch`.
 """
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
 import resource
 import shutil
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -123,10 +124,13 @@ class Draft:
         """Write a Parquet file; refuses a table that is not exactly of the schema."""
         if table.schema.names != schema.names:
             raise ArtifactError(f"{name}: columns are {table.schema.names}, the schema has {schema.names}.")
-        table = table.cast(schema)
         for field in schema:
             if not field.nullable and table.column(field.name).null_count:
                 raise ArtifactError(f"{name}: column {field.name!r} holds nulls and may not.")
+        try:
+            table = table.cast(schema)
+        except (ValueError, pa.ArrowException) as error:
+            raise ArtifactError(f"{name}: a column is not of the schema's type: {error}.") from error
         pq.write_table(table, self.path / name, compression="zstd", row_group_size=1 << 17)
 
     def write_json(self, name: str, value: Any) -> None:
@@ -134,7 +138,7 @@ class Draft:
 
 
 class Workspace:
-    """The folder that survives a restart: finished artifacts by key, scratch folders of unfinished ones, the LLM cache."""
+    """The folder that survives a restart: finished artifacts by key, scratch of unfinished ones, the LLM cache."""
 
     def __init__(self, root: Path | str):
         self.root = Path(root)
@@ -178,11 +182,12 @@ def build(
     sources = {source: artifact.digest for source, artifact in sorted(inputs.items())}
     key = digest([kind, name, VERSIONS[kind], config, sources])
     finished = workspace.finished(kind, key)
-    try:
-        made = open_artifact(finished, kind)
-        progress.note(f"{name or kind}: taken over from an earlier start ({finished})")
-    except ArtifactError:
-        made = _make(finished, kind, name, key, config, sources, write, workspace)
+    with _sole_writer(finished):
+        try:
+            made = open_artifact(finished, kind)
+            progress.note(f"{name or kind}: taken over from an earlier start ({finished})")
+        except ArtifactError:
+            made = _make(finished, kind, name, key, config, sources, write, workspace)
     if out.resolve() != finished.resolve():
         _publish(made.path, out)
     return Artifact(out, made.manifest)
@@ -228,6 +233,23 @@ def write_text(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
+
+
+@contextmanager
+def _sole_writer(finished: Path) -> Iterator[None]:
+    """Two processes that need the same artifact: one makes it, the other waits and takes it over.
+
+    The kernel lets go of the lock when its holder dies, however it dies.
+    """
+    lock = finished.with_name(f".{finished.name}.lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress.note(f"another process is making {finished.name}; waiting for it")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _make(

@@ -64,7 +64,7 @@ class DataConfig(Section):
 
 
 class LlmConfig(Section):
-    """Where the agents' answers come from. The API key is read from the environment variable named here, never stored."""
+    """Where the agents' answers come from; the API key is read from the environment variable named here, never kept."""
 
     backend: Literal["offline", "openai"] = "offline"
     base_url: str = "http://127.0.0.1:8000/v1"
@@ -193,11 +193,25 @@ PRESETS: dict[str, Json] = {
         "data": {"synthetic": {"users": 400, "items": 600, "days": 60, "events_per_user": 30.0}},
         "representation": {"align_steps": 150, "align_batch": 256, "codebook_size": 32},
         "behavior": {
-            "d_model": 64, "layers": 2, "heads": 2, "max_slots": 30, "epochs": 6, "snapshots": 2, "reverse_steps": 4,
+            "d_model": 64,
+            "layers": 2,
+            "heads": 2,
+            "max_slots": 30,
+            "epochs": 6,
+            "snapshots": 2,
+            "reverse_steps": 4,
         },
         "ranking": {
-            "id_dim": 16, "attention_dim": 32, "short_history": 30, "long_history": 200, "long_top": 20,
-            "hidden": [64, 32], "batch": 256, "lr_dense": 2e-3, "lr_sparse": 1e-2, "golden_candidates": 50,
+            "id_dim": 16,
+            "attention_dim": 32,
+            "short_history": 30,
+            "long_history": 200,
+            "long_top": 20,
+            "hidden": [64, 32],
+            "batch": 256,
+            "lr_dense": 2e-3,
+            "lr_sparse": 1e-2,
+            "golden_candidates": 50,
         },
         "evaluation": {"ranked_users": 100, "bootstrap": 200},
     },

@@ -1,8 +1,8 @@
 """Progress of long work, told once and shown wherever somebody looks.
 
-A stage says what it does with `stage(...)` and `track(...)`. Where `REASEQ_PROGRESS` names a file (the local runner sets
-it, because components are processes of their own), events are appended to it as JSON lines for the command line to draw;
-otherwise a terminal gets a rich bar and a log gets a line every ten seconds.
+A stage says what it does with `stage(...)` and `track(...)`. Where `REASEQ_PROGRESS` names a file (the local runner
+sets it, because components are processes of their own), events are appended to it as JSON lines for the command line
+to draw; otherwise a terminal gets a rich bar and a log gets a line every ten seconds.
 """
 
 import json
@@ -26,7 +26,7 @@ _LOG_INTERVAL = 10.0
 
 
 def emit(event: str, **fields: object) -> None:
-    """Append one event to the progress file, if there is one. Appends under a page are atomic, so processes may share."""
+    """Append one event to the progress file, if there is one; short appends are atomic, so processes may share it."""
     target = os.environ.get(ENV)
     if target:
         line = json.dumps({"event": event, "time": time.time(), **fields}, default=str)
@@ -76,17 +76,17 @@ def track(items: Iterable[T], description: str, total: int | None = None, done: 
 
 def _emitting(items: Iterable[T], description: str, total: int | None, done: int) -> Iterator[T]:
     last = 0.0
-    for done, item in enumerate(items, start=done + 1):
+    for count, item in enumerate(items, start=done + 1):
         yield item
-        if time.monotonic() - last >= _INTERVAL or done == total:
+        if time.monotonic() - last >= _INTERVAL or count == total:
             last = time.monotonic()
-            emit("progress", description=description, done=done, total=total)
+            emit("progress", description=description, done=count, total=total)
 
 
 def _logging(items: Iterable[T], description: str, total: int | None, done: int) -> Iterator[T]:
     last = time.monotonic()
-    for done, item in enumerate(items, start=done + 1):
+    for count, item in enumerate(items, start=done + 1):
         yield item
         if time.monotonic() - last >= _LOG_INTERVAL:
             last = time.monotonic()
-            print(f"{description}: {done}/{total if total is not None else '?'}", file=sys.stderr, flush=True)
+            print(f"{description}: {count}/{total if total is not None else '?'}", file=sys.stderr, flush=True)

@@ -17,7 +17,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """Folder of the public data sets, named by REASEQ_DATA or beside the checkout; the test skips where it is missing."""
+    """Folder of the public data sets: REASEQ_DATA, or beside the checkout; the test skips where it is missing."""
     folder = Path(os.environ.get("REASEQ_DATA", REPOSITORY.parent / "shared" / "data"))
     if not folder.is_dir():
         pytest.skip(f"real data is not at {folder}; set REASEQ_DATA to its folder to run this test")

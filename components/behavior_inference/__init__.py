@@ -1,0 +1,1 @@
+"""Component: infer beyond-log behaviours at each snapshot (GBR)."""

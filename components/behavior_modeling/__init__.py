@@ -1,0 +1,1 @@
+"""Component: train the masked-diffusion denoiser (GBR)."""

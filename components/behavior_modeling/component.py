@@ -1,0 +1,29 @@
+"""Behaviour sequences → a masked-diffusion denoiser over item codes."""
+
+from kfp.dsl import Dataset, Input, Model, Output, component
+
+from components import IMAGE
+
+
+@component(base_image=IMAGE, install_kfp_package=False)
+def behavior_modeling(
+    config: str, workspace: str, dataset: Input[Dataset], item_vectors: Input[Dataset], denoiser: Output[Model]
+):
+    """Fit the denoiser on the earliest part of the training events.
+
+    Args:
+        config: Run configuration (JSON), from ingest.
+        workspace: Folder that survives a restart; checkpoints live here.
+        dataset: From ingest.
+        item_vectors: From item_representation.
+        denoiser: A Hugging Face folder (safetensors).
+    """
+    from pathlib import Path
+
+    from reaseq.behavior.stage import fit_denoiser
+
+    from components.opening import describe, opened
+
+    with opened("behavior_modeling", config, workspace, dataset=dataset, item_vectors=item_vectors) as stage:
+        out = Path(denoiser.path)
+        describe(denoiser, fit_denoiser(stage.config, **stage.inputs, out=out, workspace=stage.workspace))

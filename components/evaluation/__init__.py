@@ -1,0 +1,1 @@
+"""Component: compare the full ranker with the ID-only one, and report."""

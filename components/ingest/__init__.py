@@ -1,0 +1,1 @@
+"""Component: raw files to a validated, split dataset."""

@@ -1,0 +1,1 @@
+"""Component: item vectors and codes from titles and knowledge (RER)."""

@@ -1,0 +1,1 @@
+"""Component: LLM agents distil each item's knowledge (RER)."""

@@ -1,0 +1,1 @@
+"""Component: train and export the CTR ranker."""

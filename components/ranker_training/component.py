@@ -1,0 +1,39 @@
+"""Impressions, item vectors and inferred behaviours → the ranker's bundle (ONNX, safetensors, golden requests)."""
+
+from kfp.dsl import Dataset, Input, Model, Output, component
+
+from components import IMAGE
+
+
+@component(base_image=IMAGE, install_kfp_package=False)
+def ranker_training(
+    config: str,
+    workspace: str,
+    variant: str,
+    dataset: Input[Dataset],
+    item_vectors: Input[Dataset],
+    inferred_behaviors: Input[Dataset],
+    ranker: Output[Model],
+):
+    """Train the three-branch ranker, export it to ONNX and check the export on golden requests.
+
+    Args:
+        config: Run configuration (JSON), from ingest.
+        workspace: Folder that survives a restart; checkpoints live here.
+        variant: full, or id (same network, world knowledge zeroed), the yardstick.
+        dataset: From ingest.
+        item_vectors: From item_representation.
+        inferred_behaviors: From behavior_inference.
+        ranker: The bundle that Triton serves.
+    """
+    from pathlib import Path
+
+    from reaseq.ranking.stage import train_ranker
+
+    from components.opening import describe, opened
+
+    inputs = {"dataset": dataset, "item_vectors": item_vectors, "inferred_behaviors": inferred_behaviors}
+    with opened(f"ranker_training ({variant})", config, workspace, **inputs) as stage:
+        out = Path(ranker.path)
+        made = train_ranker(stage.config, **stage.inputs, out=out, workspace=stage.workspace, variant=variant)
+        describe(ranker, made)

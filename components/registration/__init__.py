@@ -1,0 +1,1 @@
+"""Component: MLflow, Feast and the Triton repository."""

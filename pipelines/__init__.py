@@ -1,0 +1,1 @@
+"""The DAG: its definition, its compiled form, and running it locally from that very form."""
