@@ -57,7 +57,8 @@ def reaseq_pipeline(
     reasoned = {**common, **assets, "knowledge": knowledge.output, "denoiser": denoiser.output}
     rankers = {"ranker_id": ranker_id.output, "ranker_full": ranker_full.output}
     evaluated = evaluation(**reasoned, **rankers)
-    registered = registration(**reasoned, **rankers, evaluated=evaluated.outputs["evaluated"], run_id=run_id)
+    name = {"run_id": run_id, "job_id": dsl.PIPELINE_JOB_ID_PLACEHOLDER}
+    registered = registration(**reasoned, **rankers, evaluated=evaluated.outputs["evaluated"], **name)
     registered.set_caching_options(False)
     for task in (data, knowledge, vectors, denoiser, inferred, ranker_id, ranker_full, evaluated, registered):
         kubernetes.mount_pvc(task, pvc_name=VOLUME_CLAIM, mount_path="/workspace")

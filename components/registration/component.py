@@ -10,6 +10,7 @@ def registration(
     config: str,
     workspace: str,
     run_id: str,
+    job_id: str,
     dataset: Input[Dataset],
     knowledge: Input[Dataset],
     item_vectors: Input[Dataset],
@@ -27,6 +28,7 @@ def registration(
         config: Run configuration (JSON), from ingest.
         workspace: Folder that survives a restart.
         run_id: Name of the run in MLflow; registering it twice changes nothing.
+        job_id: Kubeflow's id of the run, its name where run_id is empty.
         dataset: From ingest.
         knowledge: From knowledge_distillation.
         item_vectors: From item_representation.
@@ -46,5 +48,5 @@ def registration(
     inputs = {"dataset": dataset, "knowledge": knowledge, "item_vectors": item_vectors, "denoiser": denoiser}
     inputs |= {"inferred_behaviors": inferred_behaviors, "ranker_id": ranker_id, "ranker_full": ranker_full}
     with opened("registration", config, workspace, **inputs, evaluation=evaluated) as stage:
-        version = register(stage, run_id, Path(model_repository.path), Path(feature_store.path))
+        version = register(stage, run_id or job_id, Path(model_repository.path), Path(feature_store.path))
     model_repository.metadata.update(version)

@@ -2,6 +2,7 @@
 
 import shutil
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -79,7 +80,7 @@ def print_error(message: str) -> None:
     err.print(text, markup=False, soft_wrap=True)
 
 
-def table(title: str, columns: list[str], rows: list[tuple[str, ...]]) -> Table:
+def table(title: str, columns: list[str], rows: Sequence[tuple[str, ...]]) -> Table:
     """A plain table; the first column is left-aligned, the others right-aligned."""
     grid = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for place, column in enumerate(columns):

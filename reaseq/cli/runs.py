@@ -2,8 +2,7 @@
 
     runs/<id>/   run.json  summary.json  report.html  pipeline/  pipeline.log  progress.jsonl
     runs/latest  → the newest finished run
-    runs/.workspace/  finished artifacts by key, checkpoints, the LLM cache
-    runs/mlflow.db    MLflow's tracking store and registry
+    runs/.workspace/  finished artifacts by key, checkpoints, the LLM cache, MLflow's store and registry
 
 A run that did not finish is taken up again by the next start with the same configuration.
 """
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.local import outputs
-from reaseq.artifacts import Artifact, open_artifact, write_text
+from reaseq.artifacts import Artifact, Workspace, open_artifact, write_text
 from reaseq.config import RunConfig
 from reaseq.errors import ReaSeqError
 
@@ -84,6 +83,11 @@ class Run:
 
     def _note_state(self, state: dict[str, Any]) -> None:
         write_text(self.path / "run.json", json.dumps(state, indent=2) + "\n")
+
+
+def workspace(folder: Path) -> Workspace:
+    """What the runs in `folder` share."""
+    return Workspace(folder / ".workspace")
 
 
 @contextmanager

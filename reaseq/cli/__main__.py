@@ -1,0 +1,5 @@
+"""`python -m reaseq.cli` is `reaseq`."""
+
+from reaseq.cli import main
+
+main()

@@ -1,0 +1,94 @@
+"""The commands' names, options and help. What they do is imported when they are called: Feast and KServe take seconds
+to import, and `--help` and a mistyped option should not wait for them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="World knowledge for recommenders, reasoned offline and served by look-up.",
+)
+show = typer.Typer(no_args_is_help=True, help="Look at an item's knowledge or at a user's inferred behaviours.")
+app.add_typer(show, name="show")
+
+Runs = Annotated[Path, typer.Option("--runs", help="Folder of the runs.", envvar="REASEQ_RUNS")]
+RunName = Annotated[str, typer.Option("--run", help="Which run: an id, or latest.")]
+RUNS = Path("runs")
+
+
+@app.command()
+def run(
+    dataset: Annotated[
+        str, typer.Option(help="synthetic, amazon-beauty, ml-100k, amazon-reviews, movielens or files.")
+    ] = "synthetic",
+    source: Annotated[str, typer.Option(help="Folder with the raw files.")] = "",
+    preset: Annotated[str, typer.Option(help="tiny, small, base or large.")] = "tiny",
+    seed: Annotated[int, typer.Option(help="Of every random draw.")] = 0,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="section.name=value; wins over the preset. Repeatable.")
+    ] = None,
+    user: Annotated[str, typer.Option(help="User to rank for at the end; default: one of the test period.")] = "",
+    runs: Runs = RUNS,
+) -> None:
+    """Run the whole path: data, knowledge, vectors, inferred behaviours, ranker, registry, Triton, one ranking."""
+    from reaseq.cli.run import run_all
+
+    run_all(runs.resolve(), dataset, source, preset, seed, settings or [], user)
+
+
+@app.command()
+def serve(
+    run: RunName = "latest",
+    port: Annotated[int, typer.Option("--port", help="Of the transformer.")] = 8080,
+    http_port: Annotated[int, typer.Option("--http-port", help="Of Triton: Open Inference Protocol.")] = 8000,
+    grpc_port: Annotated[int, typer.Option("--grpc-port", help="Of Triton: the same over gRPC.")] = 8001,
+    metrics_port: Annotated[int, typer.Option("--metrics-port", help="Of Triton: Prometheus.")] = 8002,
+    runs: Runs = RUNS,
+) -> None:
+    """Serve a run on loopback until Ctrl-C: Triton and the KServe transformer in front of it. Port 0: a free one."""
+    from reaseq.cli.serve import serve_run
+
+    serve_run(runs.resolve(), run, port, http_port, grpc_port, metrics_port)
+
+
+@app.command()
+def rank(
+    user: Annotated[str, typer.Option("--user", help="Whose ranking.")],
+    candidates: Annotated[
+        str, typer.Option("--candidates", help="FILE with one item id a line, or ID,ID,…; default: a test request.")
+    ] = "",
+    run: RunName = "latest",
+    runs: Runs = RUNS,
+) -> None:
+    """Rank candidates for one user, with the running servers or with some started for the occasion."""
+    from reaseq.cli.serve import rank_for
+
+    rank_for(runs.resolve(), run, user, candidates)
+
+
+@show.command("item")
+def show_item(item_id: str, run: RunName = "latest", runs: Runs = RUNS) -> None:
+    """What the agents concluded about an item, and its nearest neighbours by item vector."""
+    from reaseq.cli.show import show_item
+
+    show_item(runs.resolve(), run, item_id)
+
+
+@show.command("user")
+def show_user(user_id: str, run: RunName = "latest", runs: Runs = RUNS) -> None:
+    """A user's log beside what was inferred to be missing from it."""
+    from reaseq.cli.show import show_user
+
+    show_user(runs.resolve(), run, user_id)
+
+
+@app.command()
+def ui(port: Annotated[int, typer.Option(help="Port on loopback.")] = 5000, runs: Runs = RUNS) -> None:
+    """Open MLflow's pages over the local runs, and say where the newest report is."""
+    from reaseq.cli.show import open_ui
+
+    open_ui(runs.resolve(), port)
