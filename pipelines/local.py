@@ -36,6 +36,15 @@ OUTPUTS = {
 """Name of an output → the task and the output of that task which hold it."""
 
 
+QUIET = {
+    "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin while they wait starve each other as soon as anything else runs
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_OFFLINE": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+"""Environment of the components; what the caller has set wins."""
+
+
 class PipelineError(ReaSeqError):
     """A component failed; the message is the component's own."""
 
@@ -59,7 +68,7 @@ def run_pipeline(
     events = run_dir / "progress.jsonl"
     events.write_text("")
     (run_dir / "arguments.json").write_text(json.dumps(dict(arguments), indent=2))
-    environment = os.environ | {progress.ENV: str(events.resolve()), "PYTHONUNBUFFERED": "1"}
+    environment = QUIET | os.environ | {progress.ENV: str(events.resolve()), "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-m", "pipelines.local", str(run_dir.resolve())]
     with (run_dir / "pipeline.log").open("w") as log:
         child = subprocess.Popen(
@@ -131,7 +140,7 @@ def _orchestrate(run_dir: Path) -> None:
     local.init(
         runner=local.SubprocessRunner(use_venv=False),
         pipeline_root=str(run_dir / "pipeline"),
-        workspace_root=str(run_dir / "pipeline"),
+        workspace_root=str(run_dir / "kfp-workspace"),  # KFP empties it at the end
     )
     pipeline = components.load_component_from_file(str(COMPILED))
     pipeline(**json.loads((run_dir / "arguments.json").read_text()))

@@ -185,7 +185,7 @@ def build(
     with _sole_writer(finished):
         try:
             made = open_artifact(finished, kind)
-            progress.note(f"{name or kind}: taken over from an earlier start ({finished})")
+            progress.note(f"{name or kind}: taken over from an earlier start")
         except ArtifactError:
             made = _make(finished, kind, name, key, config, sources, write, workspace)
     if out.resolve() != finished.resolve():

@@ -60,6 +60,8 @@ class DataConfig(Section):
     """Where the source rates, a rating of at least this counts as a behaviour and as label 1."""
     negatives: int = Field(4, ge=1)
     """Sampled negatives per positive where the source brings no impressions."""
+    timestamp_unit: Literal["auto", "s", "ms", "us", "ns"] = "auto"
+    """Unit of numeric times, for `files`; `auto` decides by the median of the column. Named datasets know theirs."""
     synthetic: SyntheticConfig = SyntheticConfig()
 
 
@@ -99,6 +101,8 @@ class RepresentationConfig(Section):
     align_lr: float = 1e-3
     window_days: float = 30.0
     """Two behaviours of a user at most this far apart make a positive pair."""
+    checkpoint_steps: int = Field(100, ge=1)
+    """Alignment steps between two checkpoints; what a killed run can lose."""
     levels: int = 4
     codebook_size: int = 256
 
@@ -123,7 +127,10 @@ class BehaviorConfig(Section):
     inferred: int = 10
     spare_slots: int = 4
     reverse_steps: int = 8
-    guidance: float = 1.0
+    guidance: float = Field(1.0, ge=0)
+    """w of classifier-free guidance; 0 does without the unconditional branch and halves the cost."""
+    temperature: float = Field(0.5, ge=0)
+    """Of the noise on each choice of a code; 0 takes the most probable one, so that like slots are filled in alike."""
     infer_batch: int = 256
     mmr_lambda: float = 0.7
     consistency_percentile: float = 5.0
@@ -133,7 +140,11 @@ class BehaviorConfig(Section):
 
 class RankingConfig(Section):
     id_dim: int = 32
+    content_dim: int = 64
+    """Width of what an item is besides its id: P·z + code embeddings + category."""
     attention_dim: int = 64
+    similarity_temperature: float = Field(0.1, gt=0)
+    """τ of the similarity term in attention logits."""
     short_history: int = 50
     long_history: int = 1000
     long_top: int = 50
@@ -147,6 +158,7 @@ class RankingConfig(Section):
     gate_bias: float = -2.0
     lag_hours: float = 0.0
     """An impression sees only inferences from a snapshot at least this much older."""
+    checkpoint_steps: int = Field(200, ge=1)
     golden_requests: int = 16
     golden_candidates: int = 100
 
@@ -197,12 +209,14 @@ PRESETS: dict[str, Json] = {
             "layers": 2,
             "heads": 2,
             "max_slots": 30,
-            "epochs": 6,
+            "epochs": 20,
+            "batch_slots": 256,
             "snapshots": 2,
             "reverse_steps": 4,
         },
         "ranking": {
             "id_dim": 16,
+            "content_dim": 32,
             "attention_dim": 32,
             "short_history": 30,
             "long_history": 200,
@@ -218,7 +232,14 @@ PRESETS: dict[str, Json] = {
     "small": {
         "data": {"synthetic": {"users": 4000, "items": 3000}},
         "representation": {"align_steps": 800, "align_batch": 1024},
-        "behavior": {"d_model": 128, "layers": 3, "epochs": 10, "snapshots": 3, "reverse_steps": 4},
+        "behavior": {
+            "d_model": 128,
+            "layers": 3,
+            "epochs": 10,
+            "batch_slots": 1024,
+            "snapshots": 3,
+            "reverse_steps": 4,
+        },
         "ranking": {"lr_dense": 1e-3, "lr_sparse": 2e-3},
     },
     "base": {"device": "cuda"},
