@@ -1,0 +1,131 @@
+"""The main job, end to end: one command, and everything that a person expects to find afterwards."""
+
+import json
+import re
+
+import httpx
+import numpy as np
+import pytest
+
+from reaseq.artifacts import open_artifact
+from reaseq.platform import registry
+from reaseq.ranking.bundle import Bundle
+from tests.cli.conftest import Done
+from tests.cli.main_job import reaseq
+
+
+def test_it_ends_with_metrics_a_ranking_and_the_paths(done: Done) -> None:
+    text = done.process.stdout
+    assert re.search(r"AUC +0\.\d{4} +0\.\d{4}", text)
+    assert "from Triton (version 1)" in text
+    assert str(done.folder / "report.html") in text.replace("\n", "")
+    assert done.process.stderr == ""
+
+
+def test_the_summary_holds_both_models_side_by_side(done: Done) -> None:
+    summary = json.loads((done.folder / "summary.json").read_text())
+    for variant in ("id", "full"):
+        for metric in ("auc", "gauc", "logloss", "hr@10", "ndcg@10"):
+            assert isinstance(summary["metrics"]["test"][variant][metric], float)
+    assert summary["seed"] == 0
+    assert summary["config"]["data"]["synthetic"]["users"] == 120
+    assert {"kfp", "mlflow", "torch"} <= set(summary["versions"])
+    assert len(summary["extra"]["answer"]["ranking"]) == 20
+    assert summary["extra"]["answer"]["degraded"] == []
+    assert summary["extra"]["answer"]["parity"] <= 1e-5
+
+
+def test_the_report_is_one_file_that_needs_no_network(done: Done) -> None:
+    report = (done.folder / "report.html").read_text()
+    assert "<svg" in report
+    assert not re.search(r"""(src|href)=["']https?:""", report)
+
+
+def test_the_ranker_is_registered_as_challenger_and_can_be_brought_back(done: Done, tmp_path) -> None:
+    folder = done.runs / ".workspace" / "mlflow"
+    version = registry.resolve("reaseq-ranker", "challenger", folder=folder)
+    bundle = registry.download(version, tmp_path / "bundle", folder=folder)
+    summary = json.loads((done.folder / "summary.json").read_text())
+    assert bundle.digest == summary["stages"]["ranker_full"]["digest"] == version.digest
+
+
+def test_show_item_and_show_user_tell_what_the_run_knows(done: Done) -> None:
+    dataset = open_artifact(next(done.folder.glob("pipeline/*/ingest/dataset")))
+    item = dataset.table("items.parquet", ["item_id"])[0][0].as_py()
+    shown = reaseq("show", "item", item, "--runs", str(done.runs))
+    assert shown.returncode == 0
+    assert "Nearest items" in shown.stdout
+    inferred = open_artifact(next(done.folder.glob("pipeline/*/behavior-inference/inferred_behaviors")))
+    user = inferred.table("inferred_behaviors.parquet", ["user_id"])[0][0].as_py()
+    shown = reaseq("show", "user", user, "--runs", str(done.runs))
+    assert shown.returncode == 0
+    assert f"Log of {user}" in shown.stdout
+    assert "Inferred at" in shown.stdout
+
+
+def test_unknown_ids_and_runs_are_one_paragraph_and_no_traceback(done: Done) -> None:
+    for words in (("show", "item", "nothing"), ("show", "user", "nobody"), ("show", "item", "x", "--run", "never")):
+        told = reaseq(*words, "--runs", str(done.runs))
+        assert told.returncode == 1
+        assert told.stderr.startswith("error: ")
+        assert "Traceback" not in told.stderr
+
+
+def test_served_scores_are_those_of_in_process_onnxruntime_for_any_client(done: Done, serving) -> None:
+    """Plain HTTP with JSON bodies, as curl sends them."""
+    assert httpx.get(f"http://{serving['http']}/v2/health/ready").status_code == 200
+    bundle = Bundle.open(open_artifact(next(done.folder.glob("pipeline/*/ranker-training-2/ranker"))))
+    for inputs, expected in bundle.golden():
+        kinds = {"int64": "INT64", "float32": "FP32"}
+        body = {
+            "inputs": [
+                {"name": n, "shape": list(v.shape), "datatype": kinds[str(v.dtype)], "data": v.ravel().tolist()}
+                for n, v in inputs.items()
+            ]
+        }
+        told = httpx.post(f"http://{serving['http']}/v2/models/reaseq_ranker/infer", json=body).json()
+        scores = np.array(told["outputs"][0]["data"], np.float32)
+        assert np.abs(scores - expected).max() <= 1e-5
+
+
+def test_rank_asks_the_running_server_and_reads_candidates_from_a_file(done: Done, serving, tmp_path) -> None:
+    dataset = open_artifact(next(done.folder.glob("pipeline/*/ingest/dataset")))
+    items = dataset.table("items.parquet", ["item_id"])["item_id"].to_pylist()[:7]
+    user = dataset.table("interactions.parquet", ["user_id"])[0][0].as_py()
+    (tmp_path / "candidates.txt").write_text("\n".join(items))
+    by_file = reaseq("rank", "--user", user, "--candidates", str(tmp_path / "candidates.txt"), "--runs", str(done.runs))
+    by_list = reaseq("rank", "--user", user, "--candidates", ",".join(items), "--runs", str(done.runs))
+    assert by_file.returncode == by_list.returncode == 0, by_file.stderr + by_list.stderr
+    assert by_file.stdout == by_list.stdout
+    assert all(item in by_file.stdout for item in items)
+
+
+def test_a_port_in_use_is_named_with_its_option(done: Done, serving) -> None:
+    port = serving["http"].rpartition(":")[2]
+    runs = ("--runs", str(done.runs))
+    told = reaseq("serve", "--http-port", port, "--port", "0", "--grpc-port", "0", "--metrics-port", "0", *runs)
+    assert told.returncode == 1
+    assert "is up already" in told.stderr or (port in told.stderr and "--http-port" in told.stderr)
+
+
+@pytest.fixture(scope="module")
+def serving(done: Done):
+    import subprocess
+    import time
+
+    from tests.cli.main_job import command, environment
+
+    ports = ("--port", "0", "--http-port", "0", "--grpc-port", "0", "--metrics-port", "0")
+    process = subprocess.Popen(
+        command("serve", *ports, "--runs", str(done.runs)), env=environment(), stdout=subprocess.PIPE, text=True
+    )
+    state = done.folder / "serve.json"
+    deadline = time.monotonic() + 90
+    while not state.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert state.exists(), "the servers did not come up"
+    told = json.loads(state.read_text())
+    yield {"http": told["triton_http"], "transformer": told["transformer_url"]}
+    process.terminate()
+    assert process.wait(timeout=30) == 0
+    assert not state.exists()

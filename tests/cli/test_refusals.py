@@ -1,0 +1,45 @@
+"""Bad input at the command line: one paragraph that names the field and the remedy, status 1, no traceback."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.main_job import reaseq
+
+CASES = {
+    "unknown preset": (["--preset", "huge"], ["'huge'", "tiny, small, base, large"]),
+    "unknown dataset": (["--dataset", "netflix"], ["netflix", "synthetic"]),
+    "unknown setting": (["--set", "behavior.depth=3"], ["behavior.depth", "config.py"]),
+    "malformed setting": (["--set", "behavior.layers"], ["behavior.layers", "section.name=value"]),
+    "missing folder": (["--dataset", "files", "--source", "/no/such/folder"], ["/no/such/folder"]),
+    "no source": (["--dataset", "ml-100k"], ["--source", "ml-100k"]),
+    "unreachable endpoint": (
+        ["--set", "llm.backend=openai", "--set", "llm.base_url=http://127.0.0.1:9/v1", "--set", "llm.retries=0"],
+        ["http://127.0.0.1:9/v1", "llm.base_url"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_it_is_refused_in_one_paragraph(tmp_path: Path, name: str) -> None:
+    words, expected = CASES[name]
+    told = reaseq("run", "--runs", str(tmp_path / "runs"), *words)
+    assert_refused(told, expected)
+    assert not (tmp_path / "runs").exists(), "nothing is begun that can't be finished"
+
+
+def test_a_missing_column_is_named_with_those_that_are_there(tmp_path: Path) -> None:
+    (tmp_path / "items.csv").write_text("item_id,name\ni1,Soap\n")
+    (tmp_path / "interactions.csv").write_text("user_id,item_id,timestamp\nu1,i1,1600000000\n")
+    told = reaseq("run", "--dataset", "files", "--source", str(tmp_path), "--runs", str(tmp_path / "runs"))
+    assert_refused(told, ["title", "items.csv", "name"])
+
+
+def assert_refused(told, expected: list[str]) -> None:
+    assert told.returncode == 1, told.stdout + told.stderr
+    assert told.stderr.startswith("error: ")
+    assert "Traceback" not in told.stderr + told.stdout
+    assert "\n\n" not in told.stderr.strip(), "one paragraph"
+    text = " ".join(told.stderr.split())
+    for part in expected:
+        assert part in text

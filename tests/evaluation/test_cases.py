@@ -1,0 +1,96 @@
+"""Cases are picked by rule."""
+
+import numpy as np
+import pyarrow as pa
+
+from reaseq.data.dataset import Dataset
+from reaseq.evaluation.cases import changed_cases, item_cases, user_cases
+from reaseq.evaluation.scorecard import ScoredSplit
+from tests import smallworld
+
+CATALOGUE = {f"i{n}": (f"Title {n}", "") for n in range(1, 20)}
+
+
+def test_the_largest_changes_come_first_and_each_user_once():
+    users = np.repeat([0, 1, 2], 6)
+    labels = np.tile([1, 1, 0, 0, 0, 0], 3).astype(np.int8)
+    low, middle, high = [0.1, 0.1], [0.5, 0.5], [0.9, 0.9]
+    negatives = [0.2, 0.3, 0.6, 0.7]
+    split = ScoredSplit(
+        users=users,
+        items=np.arange(1, 19),
+        labels=labels,
+        history=np.zeros(18, np.int64),
+        scores={
+            "id": np.array([*low, *negatives, *middle, *negatives, *high, *negatives]),
+            "full": np.array([*high, *negatives, *high, *negatives, *low, *negatives]),
+        },
+    )
+
+    helped, hurt = changed_cases(split, [f"u{u}" for u in users], list(CATALOGUE), CATALOGUE, np.zeros(20, np.int64))
+
+    assert [(case.user_id, case.full - case.id) for case in helped] == [("u0", 1.0), ("u1", 0.5)]
+    assert [(case.user_id, case.full - case.id) for case in hurt] == [("u2", -1.0)]
+
+
+def test_new_items_are_shown_before_seen_ones(tmp_path, workspace):
+    dataset = smallworld.write_dataset(tmp_path / "dataset", workspace)
+    knowledge = smallworld.write_knowledge(tmp_path / "knowledge", dataset, workspace).table("knowledge.parquet")
+    data = Dataset.open(dataset)
+    events = np.array([0, *([5] * 54), *([0] * 6)])
+
+    shown = item_cases(knowledge, data.titles, data.top_categories, events, np.arange(1, 61))
+
+    assert [case.training_events for case in shown] == [0, 0, 0, 5, 5, 5]
+    assert shown[0].demand_text.endswith("who want to look fresh.")
+
+
+def test_a_users_log_ends_at_the_snapshot(tmp_path, workspace):
+    dataset = smallworld.write_dataset(tmp_path / "dataset", workspace)
+    data = Dataset.open(dataset)
+    catalogue = dict(zip(data.item_ids, zip(data.titles, data.top_categories, strict=True), strict=True))
+    log = data.log
+    user = 3
+    span = slice(log.offsets[user], log.offsets[user + 1])
+    cut = int(log.timestamps[span][6])  # the seventh event is the first that may not be shown
+    later = data.item_ids[log.items[span][6] - 1]
+    inferred = pa.table(
+        {
+            "user_id": [log.user_ids[user], "stranger"],
+            "snapshot": pa.array([cut, cut], pa.timestamp("us", tz="UTC")),
+            "item_ids": [[later, "not in the catalogue"], [later]],
+            "confidence": [[0.9, 0.5], [0.9]],
+        }
+    )
+
+    (case,) = user_cases(inferred, log, catalogue, data.item_ids)
+
+    before = [int(i) for t, i in zip(log.timestamps[span], log.items[span], strict=True) if t < cut]
+    assert case.events == len(before)
+    assert [title for title, _ in case.log] == [data.titles[i - 1] for i in before[::-1]][:8]
+    assert [(found.title, found.truth) for found in case.inferred] == [(catalogue[later][0], "taken later")]
+
+
+def test_what_the_synthetic_world_hides_is_marked(tmp_path, workspace):
+    data = Dataset.open(smallworld.write_dataset(tmp_path / "dataset", workspace))
+    catalogue = dict(zip(data.item_ids, zip(data.titles, data.top_categories, strict=True), strict=True))
+    user, end = str(data.log.user_ids[0]), int(data.log.timestamps.max()) + 1
+    inferred = pa.table(
+        {
+            "user_id": [user],
+            "snapshot": pa.array([end], pa.timestamp("us", tz="UTC")),
+            "item_ids": [["i001", "i002"]],
+            "confidence": [[0.9, 0.5]],
+        }
+    )
+    beyond = pa.table({"user_id": [user, "another"], "item_id": ["i002", "i001"]})
+
+    (case,) = user_cases(inferred, data.log, catalogue, data.item_ids, beyond)
+
+    assert [found.truth for found in case.inferred] == ["", "taken beyond the log"]
+
+
+def test_no_inferences_give_no_user_cases():
+    empty = pa.table({"user_id": [], "snapshot": [], "item_ids": [], "confidence": []})
+
+    assert user_cases(empty, None, {}, []) == []

@@ -1,0 +1,224 @@
+"""The network: what changes scores and what must not."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reaseq.ranking.layers import BINS, SemanticAttention, similarity_histogram
+from reaseq.ranking.model import Ranker, RankerSpec, Users, build_ranker
+
+ITEMS, UNSEEN = 30, 27
+SPEC = RankerSpec(
+    items=ITEMS,
+    categories=3,
+    levels=4,
+    codebook_size=8,
+    id_dim=8,
+    content_dim=12,
+    attention_dim=8,
+    hidden=(16, 8),
+    long_top=4,
+    temperature=0.1,
+    gate_bias=-2.0,
+    variant="full",
+)
+
+
+def tables() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(1)
+    z = rng.normal(size=(ITEMS + 1, 128)).astype(np.float32)
+    z /= np.linalg.norm(z, axis=1, keepdims=True)
+    z[0] = 0
+    codes = rng.integers(0, 8, (ITEMS + 1, 4))
+    codes[0] = -1
+    category = rng.integers(1, 4, ITEMS + 1)
+    category[0] = 0
+    counts = rng.integers(1, 50, ITEMS + 1)
+    counts[0] = 0
+    counts[UNSEEN:] = 0
+    return {"z": z, "codes": codes, "category": category, "counts": counts}
+
+
+def ranker(variant: str = "full", **changes: object) -> Ranker:
+    """A ranker whose zero-initialised parts are shaken, so that a test can see through them."""
+    model = build_ranker(SPEC.model_copy(update={"variant": variant, **changes}), 0, tables())
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return model.eval()
+
+
+def users(history: int, long: int, inferred: int, pad: int = 0, seed: int = 0) -> Users:
+    rng = np.random.default_rng(seed)
+
+    def padded(values: np.ndarray) -> torch.Tensor:
+        width = [(0, 0), (0, pad)] + [(0, 0)] * (values.ndim - 2)
+        return torch.from_numpy(np.pad(values, width))
+
+    return Users(
+        history=padded(rng.integers(1, ITEMS + 1, (1, history))),
+        history_age=padded(rng.random((1, history)).astype(np.float32)),
+        long_history=padded(rng.integers(1, ITEMS + 1, (1, long))),
+        inferred=padded(rng.integers(1, ITEMS + 1, (1, inferred))),
+        inferred_vectors=padded(rng.normal(size=(1, inferred, 128)).astype(np.float32) / 11),
+        inferred_confidence=padded(rng.random((1, inferred)).astype(np.float32)),
+        profile=torch.from_numpy(rng.random((1, 4)).astype(np.float32)),
+    )
+
+
+def score(model: Ranker, who: Users, candidates: list[int]) -> np.ndarray:
+    with torch.no_grad():
+        table = model.encode(torch.arange(ITEMS + 1))
+        place = torch.tensor([candidates])
+        return model.score(table, who, table.x[place], table.z[place])[0].numpy()
+
+
+@pytest.mark.parametrize("long", [3, 4, 9])
+@pytest.mark.parametrize("pad", [1, 7])
+def test_padding_never_changes_scores(long: int, pad: int) -> None:
+    model, names = ranker(), [1, 5, 28]
+    np.testing.assert_allclose(
+        score(model, users(3, long, 2, pad), names), score(model, users(3, long, 2), names), atol=1e-6
+    )
+
+
+def test_what_stands_in_padded_places_is_never_read() -> None:
+    model, who = ranker(), users(3, 6, 2, pad=2)
+    dirty = who._replace(
+        history_age=torch.where(who.history > 0, who.history_age, 99.0),
+        inferred_vectors=torch.where(who.inferred.unsqueeze(-1) > 0, who.inferred_vectors, 99.0),
+        inferred_confidence=torch.where(who.inferred > 0, who.inferred_confidence, 99.0),
+    )
+    np.testing.assert_array_equal(score(model, dirty, [1, 2]), score(model, who, [1, 2]))
+
+
+def test_the_order_of_candidates_permutes_scores() -> None:
+    model, who, names = ranker(), users(5, 9, 3), list(range(1, 25))
+    order = np.random.default_rng(3).permutation(len(names))
+    np.testing.assert_allclose(score(model, who, [names[i] for i in order]), score(model, who, names)[order], atol=1e-6)
+
+
+def test_a_score_depends_on_no_other_candidate() -> None:
+    model, who = ranker(), users(5, 9, 3)
+    together = score(model, who, list(range(1, 25)))
+    alone = [score(model, who, [item])[0] for item in range(1, 25)]
+    np.testing.assert_allclose(together, alone, atol=1e-6)
+
+
+def test_the_order_of_inferred_behaviours_is_of_no_account() -> None:
+    model, who = ranker(), users(2, 2, 4)
+    flipped = who._replace(
+        inferred=who.inferred.flip(1),
+        inferred_vectors=who.inferred_vectors.flip(1),
+        inferred_confidence=who.inferred_confidence.flip(1),
+    )
+    np.testing.assert_allclose(score(model, flipped, [1, 2]), score(model, who, [1, 2]), atol=1e-6)
+
+
+def test_a_cold_candidate_scores_as_the_same_item_in_the_table_whose_id_is_unknown() -> None:
+    model, who, facts = ranker(), users(5, 9, 3), tables()
+    with torch.no_grad():
+        table = model.encode(torch.arange(ITEMS + 1))
+        cold = model.encode_cold(
+            *(torch.from_numpy(facts[name][UNSEEN : UNSEEN + 1]) for name in ("z", "codes", "category"))
+        )
+        scored = model.score(table, who, cold.x.unsqueeze(0), cold.z.unsqueeze(0))[0].numpy()
+    np.testing.assert_allclose(scored, score(model, who, [UNSEEN]), atol=1e-6)
+
+
+def test_id_dropout_makes_a_known_item_look_like_a_new_one() -> None:
+    model = ranker()
+    x = model.encode(torch.tensor([[1, 2]])).x
+    forgotten = model.forget_ids(x, torch.tensor([[True, False]]))
+    torch.testing.assert_close(forgotten[0, 0, : SPEC.id_dim], model.unknown()[0])
+    torch.testing.assert_close(forgotten[0, 0, SPEC.id_dim :], x[0, 0, SPEC.id_dim :])
+    torch.testing.assert_close(forgotten[0, 1], x[0, 1])
+
+
+def test_variant_id_sees_neither_vectors_nor_codes_nor_inferences() -> None:
+    full, ids = ranker(), ranker("id")
+    who, other = users(4, 9, 3), users(4, 9, 3, seed=5)
+    swapped = who._replace(
+        **{name: getattr(other, name) for name in ("inferred", "inferred_vectors", "inferred_confidence")}
+    )
+    assert np.abs(score(full, swapped, [1, 2]) - score(full, who, [1, 2])).max() > 1e-4
+    np.testing.assert_array_equal(score(ids, swapped, [1, 2]), score(ids, who, [1, 2]))
+    changed = ranker("id")
+    changed.z.neg_()
+    changed.codes.fill_(3)
+    np.testing.assert_array_equal(score(changed, who, [1, 2]), score(ids, who, [1, 2]))
+    assert [p.shape for p in full.parameters()] == [p.shape for p in ids.parameters()]
+
+
+def test_the_long_branch_finds_the_most_similar_behaviours() -> None:
+    model, facts, names = ranker(), tables(), [1, 2, 3]
+    who = users(2, 12, 1)
+    history = who.long_history[0].numpy()
+    for item in names:
+        nearest = np.argsort(-(facts["z"][history] @ facts["z"][item]) + 1e-6 * np.arange(12))[:4]
+        found = who._replace(long_history=torch.from_numpy(history[nearest][None]))
+        np.testing.assert_allclose(score(model, found, [item]), score(model, who, [item]), atol=1e-6)
+
+
+def test_the_gate_starts_nearly_closed_and_confidence_weighs_attention() -> None:
+    fresh = build_ranker(SPEC, 0, tables())
+    short = torch.randn(1, 2, SPEC.width)
+    omega = fresh.gate(short, short, torch.ones(1), torch.ones(1))
+    torch.testing.assert_close(omega, torch.full((1, 2, 1), 0.1192), atol=1e-4, rtol=0)
+
+    who = users(2, 2, 2)
+    sure = who._replace(inferred_confidence=torch.tensor([[1.0, 1e-6]]))
+    only_first = who._replace(
+        inferred=who.inferred * torch.tensor([[1, 0]]), inferred_confidence=torch.tensor([[1.0, 0.0]])
+    )
+    table = fresh.encode(torch.arange(ITEMS + 1))
+    x, z = table.x[1:2].unsqueeze(0), table.z[1:2].unsqueeze(0)
+    pooled, _, _ = fresh._inferred(table, sure, x, z)
+    alone, _, _ = fresh._inferred(table, only_first, x, z)
+    torch.testing.assert_close(pooled, alone, atol=1e-3, rtol=1e-3)
+
+
+def test_attention_over_shared_and_own_behaviours_agree() -> None:
+    torch.manual_seed(0)
+    attention = SemanticAttention(6, 4, 0.1)
+    target, behaviors = torch.randn(2, 3, 6), torch.randn(2, 5, 6)
+    similarity, there = torch.rand(2, 3, 5), (torch.rand(2, 1, 5) > 0.3).float()
+    own = behaviors.unsqueeze(1).expand(2, 3, 5, 6)
+    torch.testing.assert_close(
+        attention(target, own, similarity, there.expand(2, 3, 5)), attention(target, behaviors, similarity, there)
+    )
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(-1, 1, width=32), max_size=12), st.integers(0, 3))
+def test_the_histogram_counts_every_behaviour_once_and_no_padding(values: list[float], pad: int) -> None:
+    similarity = torch.tensor([[values + [0.3] * pad]], dtype=torch.float32)
+    there = torch.tensor([[[1.0] * len(values) + [0.0] * pad]])
+    counts = similarity_histogram(similarity, there).expm1()
+    assert counts.shape == (1, 1, BINS)
+    assert (counts >= 0).all()
+    assert abs(float(counts.sum()) - len(values)) < 1e-3
+    centres = torch.linspace(-1, 1, BINS)
+    assert abs(float((counts * centres).sum()) - sum(values)) < 1e-3
+
+
+def test_a_tiny_change_of_similarity_changes_the_histogram_little() -> None:
+    there = torch.ones(1, 1, 1)
+    for value in torch.linspace(-1, 1, 200):
+        moved = similarity_histogram((value + 1e-6).view(1, 1, 1).clamp(-1, 1), there)
+        assert (moved - similarity_histogram(value.view(1, 1, 1), there)).abs().max() < 1e-4
+
+
+def test_the_same_seed_gives_the_same_weights_in_both_variants() -> None:
+    full, ids = build_ranker(SPEC, 3, tables()), build_ranker(SPEC.model_copy(update={"variant": "id"}), 3, tables())
+    for a, b in zip(full.parameters(), ids.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert not torch.equal(full.ids.weight, build_ranker(SPEC, 4, tables()).ids.weight)
+
+
+def test_an_item_unseen_in_training_shares_the_unknown_id() -> None:
+    model = ranker()
+    unseen = model.encode(torch.tensor([UNSEEN, UNSEEN + 1])).x[:, : SPEC.id_dim]
+    torch.testing.assert_close(unseen, model.unknown().expand(2, -1))
