@@ -202,6 +202,7 @@ class RunConfig(Section):
 
 PRESETS: dict[str, Json] = {
     "tiny": {
+        "threads": 1,  # its tensors are too small to share
         "data": {"synthetic": {"users": 400, "items": 600, "days": 60, "events_per_user": 30.0}},
         "representation": {"align_steps": 150, "align_batch": 256, "codebook_size": 32},
         "behavior": {

@@ -1,0 +1,32 @@
+"""Measuring rankers honestly, and showing a person what came of a run.
+
+    metrics      AUC, GAUC, LogLoss, calibration, HR, NDCG, MRR
+    bootstrap    the paired user-level bootstrap: differences with intervals
+    buckets      who gains, by item frequency and by history length
+    yardsticks   popularity and the item mean, which need no model
+    stage        `evaluate`, from artifacts to metrics.json and report.html
+    summary      `write_summary` and `headline`, for summary.json and the command line
+
+Import the stage from `reaseq.evaluation.stage`: it brings torch along.
+"""
+
+from reaseq.evaluation.bootstrap import Effect, paired, paired_mean
+from reaseq.evaluation.errors import EvaluationError
+from reaseq.evaluation.metrics import auc, calibration, gauc, hit_rate, logloss, mrr, ndcg
+from reaseq.evaluation.summary import headline, write_summary
+
+__all__ = [
+    "Effect",
+    "EvaluationError",
+    "auc",
+    "calibration",
+    "gauc",
+    "headline",
+    "hit_rate",
+    "logloss",
+    "mrr",
+    "ndcg",
+    "paired",
+    "paired_mean",
+    "write_summary",
+]

@@ -1,0 +1,195 @@
+"""Batches of requests for training and scoring, from flat arrays with no per-row Python.
+
+A request's candidates share one context (user, events seen, time), so its user tensors are built once. Requests are
+laid out as a grid [U, C]: one row a context, one cell a candidate; a request of more than `GRID` candidates takes
+several rows. An epoch shuffles requests, sorts each pool of batches by history length, so that little of a batch is
+padding, and shuffles the batches; all of it follows from the seed alone.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from reaseq.data.dataset import EventLog, Impressions
+from reaseq.ranking.features import FeatureLimits, Histories, Inferences, Profiles, Tensors, assemble_users
+from reaseq.ranking.inferences import InferenceTable
+from reaseq.schema import VECTOR_DIM
+
+GRID = 8
+"""Candidates per grid row."""
+POOL = 64
+"""Batches that are sorted by history length together."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """U contexts and their candidates."""
+
+    users: Tensors  # as of `assemble_users`, trimmed to this batch
+    candidates: np.ndarray  # [U, C] int64
+    valid: np.ndarray  # [U, C] bool
+    labels: np.ndarray  # [N] float32, valid cells in order
+    rows: np.ndarray  # [N] int64, row numbers of the impressions
+
+
+class Contexts:
+    """User tensors of any (user, end, timestamp), from the event log and the inference table.
+
+    Args:
+        log: the events.
+        category_index: [V+1] int64, top category of each item, 0 for none.
+        inferences: None leaves the inferred inputs empty.
+        limits: lengths of the fixed axes.
+        items: [E] the log's items in the numbering of another vocabulary, 0 where it lacks one; None: the log's own.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        category_index: np.ndarray,
+        inferences: InferenceTable | None,
+        limits: FeatureLimits,
+        items: np.ndarray | None = None,
+    ):
+        self.log = log
+        self._items = log.items if items is None else items
+        self.inferences = inferences
+        self.limits = limits
+        self._categories = categories_so_far(log, category_index)
+
+    def tensors(self, user: np.ndarray, end: np.ndarray, timestamp: np.ndarray, trim: bool = True) -> Tensors:
+        """`assemble_users` of contexts that see the events before `end` of `user` (-1: none), all int64 [U]."""
+        start = np.where(user >= 0, self.log.offsets[user.clip(0)], 0)
+        end = np.where(user >= 0, end, 0)
+        events = end - start
+        last = (end - 1).clip(0)
+        there = events > 0
+        empty = not len(self.log.items)
+        profiles = Profiles(
+            events=events,
+            categories=events if empty else np.where(there, self._categories[last], 0),
+            first=events if empty else np.where(there, self.log.timestamps[np.where(there, start, 0)], 0),
+            last=events if empty else np.where(there, self.log.timestamps[last], 0),
+        )
+        histories = Histories(self._items, self.log.timestamps, start, end)
+        return assemble_users(histories, profiles, self._inferences(user, timestamp), timestamp, self.limits, trim)
+
+    def _inferences(self, user: np.ndarray, timestamp: np.ndarray) -> Inferences:
+        table = self.inferences
+        if table is None:
+            nothing = np.zeros(len(user), np.int64)
+            return Inferences(nothing[:0], np.zeros((0, VECTOR_DIM), np.float32), nothing[:0], nothing, nothing)
+        return Inferences(table.items, table.vectors, table.confidence, *table.spans(user, timestamp))
+
+
+class RequestBatches:
+    """The impressions of one split as batches of whole requests."""
+
+    def __init__(self, impressions: Impressions, contexts: Contexts):
+        self.impressions = impressions
+        self.contexts = contexts
+        self._first, self._last = _grid_rows(impressions)
+
+    def __len__(self) -> int:
+        """Number of impressions."""
+        return len(self.impressions.item)
+
+    def plan(self, size: int, rng: np.random.Generator | None) -> list[np.ndarray]:
+        """Grid rows of each batch, about `size` impressions each; if `rng` is None, in order of history length."""
+        length = self._history_length()
+        if rng is None:
+            return self._cut(np.argsort(length, kind="stable"), size)
+        # Rows of one request are neighbours, and a request is moved as a whole: keys are drawn per request.
+        request = np.cumsum(self._starts_request()) - 1
+        key = rng.permutation(int(request[-1]) + 1 if len(request) else 0)[request]
+        rows = np.argsort(key, kind="stable")
+        batches: list[np.ndarray] = []
+        for pool in self._cut(rows, size * POOL):
+            batches += self._cut(pool[np.lexsort((key[pool], length[pool]))], size)
+        return [batches[place] for place in rng.permutation(len(batches))]
+
+    def batch(self, rows: np.ndarray, trim: bool = True) -> Batch:
+        """The batch of these grid rows."""
+        shown = self.impressions
+        first, count = self._first[rows], (self._last - self._first)[rows]
+        cell = np.arange(int(count.max()))
+        valid = cell < count[:, None]
+        place = np.where(valid, first[:, None] + cell, 0)
+        flat = place[valid]
+        return Batch(
+            users=self.contexts.tensors(shown.user[first], shown.end[first], shown.timestamp[first], trim),
+            candidates=np.where(valid, shown.item[place], 0).astype(np.int64),
+            valid=valid,
+            labels=shown.label[flat].astype(np.float32),
+            rows=flat,
+        )
+
+    def _cut(self, rows: np.ndarray, size: int) -> list[np.ndarray]:
+        """Consecutive pieces of about `size` impressions; pieces may cut a request whose grid rows are many."""
+        if not len(rows):
+            return []
+        before = np.cumsum((self._last - self._first)[rows]) - (self._last - self._first)[rows]
+        return np.split(rows, np.flatnonzero(np.diff(before // size)) + 1)
+
+    def _starts_request(self) -> np.ndarray:
+        return _request_starts(self.impressions)[self._first]
+
+    def _history_length(self) -> np.ndarray:
+        user = self.impressions.user[self._first]
+        events = self.impressions.end[self._first] - self.contexts.log.offsets[user.clip(0)]
+        return np.where(user >= 0, events, 0)
+
+
+def localise(batch: Batch, place: np.ndarray) -> tuple[np.ndarray, Batch]:
+    """The batch with item indices replaced by rows of the list of its distinct items.
+
+    Args:
+        batch: with item indices.
+        place: [V+1] int64, working memory.
+
+    Returns:
+        items int64 [n], ascending, first 0 for padding; and the batch that points into them.
+    """
+    names = ("history", "long_history", "inferred")
+    seen = np.zeros(len(place), bool)
+    seen[0] = True
+    for indices in (batch.candidates, *(batch.users[name] for name in names)):
+        seen[indices] = True
+    items = np.flatnonzero(seen)
+    place[items] = np.arange(len(items))
+    users = batch.users | {name: place[batch.users[name]] for name in names}
+    return items, replace(batch, users=users, candidates=place[batch.candidates])
+
+
+def categories_so_far(log: EventLog, category_index: np.ndarray) -> np.ndarray:
+    """Distinct top categories among the user's events up to and including each event, int64 [E]."""
+    count = len(log.items)
+    user = np.repeat(np.arange(len(log.offsets) - 1), np.diff(log.offsets))
+    category = category_index[log.items]
+    order = np.lexsort((np.arange(count), category, user))
+    fresh = np.ones(count, bool)
+    fresh[1:] = (np.diff(user[order]) != 0) | (np.diff(category[order]) != 0)
+    new = np.zeros(count, np.int64)
+    new[order] = fresh & (category[order] > 0)
+    total = np.concatenate([[0], np.cumsum(new)])
+    return total[1:] - total[log.offsets[user]] if count else new
+
+
+def _request_starts(shown: Impressions) -> np.ndarray:
+    """Bool [N]: rows at which a new request begins; rows of one request stand together and share their context."""
+    starts = np.ones(len(shown.item), bool)
+    if len(starts):
+        starts[1:] = shown.request_id[1:] != shown.request_id[:-1]
+        for column in (shown.user, shown.end, shown.timestamp):
+            starts[1:] |= np.diff(column) != 0
+    return starts
+
+
+def _grid_rows(shown: Impressions) -> tuple[np.ndarray, np.ndarray]:
+    """First and one-past-last impression of each grid row: requests, cut into pieces of at most `GRID`."""
+    begin = np.flatnonzero(_request_starts(shown))
+    size = np.diff(np.append(begin, len(shown.item)))
+    pieces = -(-size // GRID)
+    piece = np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    first = np.repeat(begin, pieces) + piece * GRID
+    return first, np.minimum(first + GRID, np.repeat(begin + size, pieces))

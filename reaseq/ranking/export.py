@@ -1,0 +1,135 @@
+"""ONNX export: one file with the item tables inside, user tensors once per request, candidates as a vector.
+
+The exported graph holds the encoded catalogue, not the encoder's inputs, so that a candidate or a behaviour costs one
+look-up; only items newer than the model are encoded per request. Names, dtypes and shapes are `FeatureLimits.specs()`;
+the output is `scores` float32 [C], probabilities.
+"""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from reaseq.ranking.features import FeatureLimits, Tensors
+from reaseq.ranking.model import ItemTable, Ranker, Users
+from reaseq.ranking.training import catalogue
+
+OPSET = 18
+
+
+class ServedRanker(nn.Module):
+    """The ranker as a request sees it.
+
+    Args:
+        model: trained; used in evaluation mode on the CPU.
+    """
+
+    x: Tensor
+    z: Tensor
+
+    def __init__(self, model: Ranker):
+        super().__init__()
+        self.model = model
+        table = catalogue(model)
+        self.register_buffer("x", table.x)
+        self.register_buffer("z", table.z)
+
+    def forward(
+        self,
+        candidates: Tensor,
+        history: Tensor,
+        history_age: Tensor,
+        long_history: Tensor,
+        inferred: Tensor,
+        inferred_vectors: Tensor,
+        inferred_confidence: Tensor,
+        profile: Tensor,
+        cold_index: Tensor,
+        cold_vectors: Tensor,
+        cold_codes: Tensor,
+        cold_category: Tensor,
+    ) -> Tensor:
+        cold = self.model.encode_cold(cold_vectors, cold_codes, cold_category)
+        new = (candidates == 0).unsqueeze(-1)
+        x = torch.where(new, F.embedding(cold_index, cold.x), F.embedding(candidates, self.x))
+        z = torch.where(new, F.embedding(cold_index, cold.z), F.embedding(candidates, self.z))
+        users = Users(history, history_age, long_history, inferred, inferred_vectors, inferred_confidence, profile)
+        logits = self.model.score(ItemTable(self.x, self.z), users, x.unsqueeze(0), z.unsqueeze(0))
+        return torch.sigmoid(logits).squeeze(0)
+
+
+def export_onnx(served: ServedRanker, limits: FeatureLimits) -> bytes:
+    """The ONNX file's bytes; the same weights give the same bytes.
+
+    Args:
+        served: on the CPU, in evaluation mode.
+        limits: shapes of the inputs.
+    """
+    specs = limits.specs()
+    dims = {"C": torch.export.Dim("C", min=1), "K": torch.export.Dim("K", min=1)}
+    shapes = {
+        name: {axis: dims[size] for axis, size in enumerate(shape) if isinstance(size, str)} for name, _, shape in specs
+    }
+    traced = {"C": 3, "K": 2}
+    arguments = tuple(
+        torch.zeros([traced[size] if isinstance(size, str) else size for size in shape], dtype=getattr(torch, dtype))
+        for _, dtype, shape in specs
+    )
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(), _quiet("torch.onnx", "onnxscript"):
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            served,
+            arguments,
+            dynamo=True,
+            dynamic_shapes=shapes,
+            opset_version=OPSET,
+            input_names=[name for name, _, _ in specs],
+            output_names=["scores"],
+            verbose=False,
+        )
+    assert program is not None
+    proto = program.model_proto
+    _strip(proto)
+    onnx.checker.check_model(proto)
+    return proto.SerializeToString(deterministic=True)
+
+
+def _strip(proto: onnx.ModelProto) -> None:
+    """Drop what names files, versions of code or call stacks: it differs between machines and changes no score."""
+    del proto.metadata_props[:]
+    proto.doc_string = ""
+    proto.graph.doc_string = ""
+    del proto.graph.metadata_props[:]
+    for part in (*proto.graph.node, *proto.graph.value_info, *proto.graph.input, *proto.graph.output):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    for initializer in proto.graph.initializer:
+        del initializer.metadata_props[:]
+        initializer.doc_string = ""
+
+
+@contextlib.contextmanager
+def _quiet(*names: str) -> Iterator[None]:
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def largest_difference(served: ServedRanker, inputs: Tensors, scores: np.ndarray) -> float:
+    """Largest absolute difference between eager scores and these."""
+    with torch.no_grad():
+        eager = served(*(torch.from_numpy(value) for value in inputs.values())).numpy()
+    return float(np.abs(eager - scores).max())

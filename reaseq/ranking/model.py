@@ -1,0 +1,217 @@
+"""The three-branch ranker: target, short history, searched long history, inferred behaviours → a click probability.
+
+Items enter through a table of vectors (`ItemTable`): training encodes the items of a batch, export and scoring encode
+the catalogue once, so that a request costs look-ups and no projections. Scores are computed on a grid [U, C] of
+contexts and their candidates; a request is the grid with U = 1.
+
+The design is this project's, from published parts: SA-TA and SimTier (MUSE, arXiv 2512.07216), code embeddings and ID
+dropout for cold items (after SaviorRec, arXiv 2508.01375), a separate branch for generated behaviours behind a gate.
+"""
+
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from reaseq.ranking.features import PROFILE
+from reaseq.ranking.layers import BINS, InferenceGate, SemanticAttention, similarity_histogram
+from reaseq.schema import VECTOR_DIM
+
+Variant = str  # "full" or "id"
+RECENCY_TIE = 1e-6  # per place in the long history, so that among equally similar behaviours the recent ones are found
+PROFILE_SCALE = 1 / 8  # profile features are logarithms of counts and days, mostly below 8
+
+
+class RankerSpec(BaseModel):
+    """All that is needed to build the network; stored in `ranker.json`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    items: int  # V
+    categories: int
+    levels: int
+    codebook_size: int
+    id_dim: int
+    content_dim: int
+    attention_dim: int
+    hidden: tuple[int, ...]
+    long_top: int
+    temperature: float
+    gate_bias: float
+    variant: str
+
+    @property
+    def width(self) -> int:
+        """D, width of an item's vector."""
+        return self.id_dim + self.content_dim
+
+
+class ItemTable(NamedTuple):
+    """Encoded items; row 0 is padding."""
+
+    x: Tensor  # [n, D] id part, then content part
+    z: Tensor  # [n, 128] for similarities; zeros in variant "id"
+
+
+class Users(NamedTuple):
+    """User tensors of U contexts (see `features.assemble_users`); item indices are rows of the `ItemTable` in use."""
+
+    history: Tensor  # [U, T] int64
+    history_age: Tensor  # [U, T]
+    long_history: Tensor  # [U, H] int64
+    inferred: Tensor  # [U, M] int64
+    inferred_vectors: Tensor  # [U, M, 128]
+    inferred_confidence: Tensor  # [U, M]
+    profile: Tensor  # [U, 4]
+
+
+class Ranker(nn.Module):
+    """The network. In variant "id" the item vectors, codes and inferences are zeroed and every parameter stays.
+
+    Args:
+        spec: sizes.
+        z: [V+1, 128] float32, row 0 zeros.
+        codes: [V+1, L] int64, -1 for none.
+        category: [V+1] int64 in 0..categories.
+        counts: [V+1] int64, times an item occurs in the training period (a statistic without labels). An item that
+            never does shares the embedding of the unknown item, which ID dropout trains.
+    """
+
+    z: Tensor
+    codes: Tensor
+    category: Tensor
+    id_row: Tensor
+    log_count: Tensor
+    knowledge: Tensor
+
+    def __init__(self, spec: RankerSpec, z: np.ndarray, codes: np.ndarray, category: np.ndarray, counts: np.ndarray):
+        super().__init__()
+        self.spec = spec
+        rows = np.arange(spec.items + 1)
+        self.register_buffer("z", torch.from_numpy(np.ascontiguousarray(z, np.float32)))
+        self.register_buffer("codes", torch.from_numpy(np.ascontiguousarray(codes, np.int64)))
+        self.register_buffer("category", torch.from_numpy(np.ascontiguousarray(category, np.int64)))
+        self.register_buffer("id_row", torch.from_numpy(np.where(counts > 0, rows, 0).astype(np.int64)))
+        self.register_buffer("log_count", torch.from_numpy(np.log1p(counts).astype(np.float32)))
+        self.register_buffer("knowledge", torch.tensor(0.0 if spec.variant == "id" else 1.0))
+        self.ids = nn.Embedding(spec.items + 1, spec.id_dim, sparse=True)
+        nn.init.normal_(self.ids.weight, std=0.05)
+        self.trust = nn.Parameter(torch.tensor([0.0, 1.0]))
+        self.categories = nn.Embedding(spec.categories + 1, spec.content_dim)
+        nn.init.normal_(self.categories.weight, std=0.1)
+        self.code_vectors = nn.Embedding(spec.levels * spec.codebook_size, spec.content_dim)
+        nn.init.zeros_(self.code_vectors.weight)
+        self.projection = nn.Linear(VECTOR_DIM, spec.content_dim, bias=False)
+        nn.init.normal_(self.projection.weight, std=0.5)
+        width = spec.width
+        self.short = SemanticAttention(width, spec.attention_dim, spec.temperature, aged=True)
+        self.long = SemanticAttention(width, spec.attention_dim, spec.temperature)
+        self.inferred = SemanticAttention(width, spec.attention_dim, spec.temperature)
+        self.beta = nn.Parameter(torch.tensor(1.0))
+        self.gate = InferenceGate(width, spec.gate_bias)
+        sizes = [6 * width + 3 * BINS + len(PROFILE), *spec.hidden]
+        layers: list[nn.Module] = []
+        for inner, outer in pairwise(sizes):
+            layers += [nn.Linear(inner, outer), nn.ReLU()]
+        self.mlp = nn.Sequential(*layers, nn.Linear(sizes[-1], 1))
+
+    def encode(self, items: Tensor) -> ItemTable:
+        """The table of these items (int64 [n], 0 = none)."""
+        z = self.z[items] * self.knowledge
+        content = self.content(z, self.codes[items], self.category[items])
+        return ItemTable(torch.cat([self.id_part(items), content], dim=-1), z)
+
+    def encode_cold(self, z: Tensor, codes: Tensor, category: Tensor) -> ItemTable:
+        """The table of items newer than the model: [K, 128], [K, L], [K]; their id is the unknown item's."""
+        z = z * self.knowledge
+        unknown = self.unknown().expand(z.shape[0], -1)
+        return ItemTable(torch.cat([unknown, self.content(z, codes, category)], dim=-1), z)
+
+    def id_part(self, items: Tensor) -> Tensor:
+        """Id embeddings weighed by trust = sigmoid(a + b·log(1 + training count)): a rarely seen id knows little."""
+        trust = torch.sigmoid(self.trust[0] + self.trust[1] * self.log_count[items])
+        return self.ids(self.id_row[items]) * trust.unsqueeze(-1)
+
+    def unknown(self) -> Tensor:
+        """[1, id_dim]: what stands for an id that training never saw."""
+        return self.ids(self.id_row[:1]) * torch.sigmoid(self.trust[0])
+
+    def content(self, z: Tensor, codes: Tensor, category: Tensor) -> Tensor:
+        """What is known of items besides their id: P·z + Σ_l A_l[c_l] + category → [n, content_dim]."""
+        offsets = torch.arange(self.spec.levels, device=codes.device) * self.spec.codebook_size
+        there = (codes >= 0).unsqueeze(-1) * self.knowledge
+        coded = (self.code_vectors(codes.clamp(min=0) + offsets) * there).sum(dim=-2)
+        return self.projection(z) + coded + self.categories(category)
+
+    def forget_ids(self, x: Tensor, forgotten: Tensor) -> Tensor:
+        """ID dropout: [U, C, D] targets with the id part replaced by the unknown item's where `forgotten` [U, C]."""
+        identity, content = x.split([self.spec.id_dim, self.spec.content_dim], dim=-1)
+        return torch.cat([torch.where(forgotten.unsqueeze(-1), self.unknown(), identity), content], dim=-1)
+
+    def score(self, table: ItemTable, users: Users, x: Tensor, z: Tensor, valid: Tensor | None = None) -> Tensor:
+        """Logits of the candidates.
+
+        Args:
+            table: where the users' item indices point.
+            users: U contexts.
+            x: [U, C, D] the candidates' vectors.
+            z: [U, C, 128] the candidates' z.
+            valid: [U, C] bool, cells of the grid that hold a candidate; None: all do.
+
+        Returns:
+            [U, C], or [N] of the valid cells in order of the grid.
+        """
+        there = (users.history > 0).to(x.dtype).unsqueeze(1)
+        similarity = z @ F.embedding(users.history, table.z).transpose(1, 2)
+        short = self.short(x, F.embedding(users.history, table.x), similarity, there, age=users.history_age)
+        long, long_tiers = self._long(table, users.long_history, x, z)
+        inferred, inferred_tiers, inferred_there = self._inferred(table, users, x, z)
+        confidence = (users.inferred_confidence * inferred_there).sum(-1) / inferred_there.sum(-1).clamp(min=1)
+        omega = self.gate(short, inferred, confidence, there.sum((1, 2)).log1p())
+        profile = (users.profile * PROFILE_SCALE).unsqueeze(1).expand(-1, x.shape[1], -1)
+        parts = [x, short, short * x, long, long * x, inferred * omega]
+        parts += [similarity_histogram(similarity, there), long_tiers, inferred_tiers * omega, profile]
+        features = torch.cat(parts, dim=-1)
+        if valid is not None:
+            features = features[valid]
+        return self.mlp(features).squeeze(-1)
+
+    def _long(self, table: ItemTable, history: Tensor, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        """The `long_top` behaviours most similar to each candidate → pooled [U, C, D] and histogram [U, C, 22]."""
+        there = (history > 0).to(x.dtype).unsqueeze(1)
+        similarity = z @ F.embedding(history, table.z).transpose(1, 2)
+        if history.shape[1] <= self.spec.long_top:  # all of them are found
+            pooled = self.long(x, F.embedding(history, table.x), similarity, there)
+            return pooled, similarity_histogram(similarity, there)
+        ties = torch.arange(history.shape[1], device=x.device) * RECENCY_TIE
+        wanted = torch.where(there > 0, similarity - ties, -9.0)
+        place = wanted.topk(self.spec.long_top, dim=-1).indices
+        similarity = similarity.gather(-1, place)
+        items = history.unsqueeze(1).expand(-1, x.shape[1], -1).gather(-1, place)
+        there = (items > 0).to(x.dtype)
+        pooled = self.long(x, F.embedding(items, table.x), similarity, there)
+        return pooled, similarity_histogram(similarity, there)
+
+    def _inferred(self, table: ItemTable, users: Users, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Pooled inferred behaviours [U, C, D], their histogram [U, C, 22] and which there are [U, M].
+
+        A behaviour is its item's vector, with P·ẑ beside P·z: what the denoiser meant and what the catalogue offers.
+        """
+        there = (users.inferred > 0).to(x.dtype) * self.knowledge
+        vectors = users.inferred_vectors * there.unsqueeze(-1)
+        behaviors = F.embedding(users.inferred, table.x)
+        behaviors = behaviors + F.pad(self.projection(vectors), (self.spec.id_dim, 0))
+        similarity = z @ vectors.transpose(1, 2)
+        bias = self.beta * torch.where(there > 0, users.inferred_confidence, 1.0).clamp(min=1e-6).log()
+        pooled = self.inferred(x, behaviors, similarity, there.unsqueeze(1), bias=bias)
+        return pooled, similarity_histogram(similarity, there.unsqueeze(1)), there
+
+
+def build_ranker(spec: RankerSpec, seed: int, tables: dict[str, Any]) -> Ranker:
+    """A freshly initialised ranker; the same seed gives the same weights, whatever the variant."""
+    torch.manual_seed(seed)
+    return Ranker(spec, **tables)

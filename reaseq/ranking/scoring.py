@@ -1,0 +1,176 @@
+"""Scores of a bundle offline: of a split's impressions, and of the whole catalogue for ranking metrics.
+
+A bundle may be older than the dataset (a champion beside a challenger). Items are matched by id; an item the bundle
+doesn't know is scored from its item vector, as serving does, and is invisible in histories.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+import torch
+from safetensors.torch import load_file
+from torch.nn import functional as F
+
+from reaseq import progress, schema
+from reaseq.artifacts import Artifact
+from reaseq.data.dataset import Dataset, Impressions
+from reaseq.ranking.batches import Contexts, RequestBatches
+from reaseq.ranking.bundle import WEIGHTS, Bundle
+from reaseq.ranking.inferences import InferenceTable
+from reaseq.ranking.model import ItemTable, Ranker, RankerSpec
+from reaseq.ranking.training import catalogue, predict, users_of
+from reaseq.representation.vectors import ItemVectors
+
+USERS, TIES = 34, 35  # streams of random numbers drawn from the seed
+BATCH = 2048
+CANDIDATES = 2048  # per step over the catalogue
+
+
+@dataclass(frozen=True)
+class CatalogueRanks:
+    """Where one positive of each ranked user stands among all items; row-aligned arrays."""
+
+    user_id: np.ndarray  # [R] str
+    item_id: np.ndarray  # [R] str, the positive
+    rank: np.ndarray  # [R] int64, 1 is best; ties are broken at random by the seed
+    ranked: np.ndarray  # [R] int64, items it was ranked among, itself included
+
+
+def score_impressions(
+    bundle: Artifact,
+    dataset: Artifact,
+    item_vectors: Artifact,
+    inferred_behaviors: Artifact,
+    split: str,
+    lag_hours: float = 0.0,
+) -> pa.Table:
+    """Probabilities of all impressions of a split, in their order (schema `PREDICTIONS`).
+
+    Args:
+        bundle: kind "ranker".
+        dataset: kind "dataset".
+        item_vectors: of the dataset; used for items that the bundle doesn't know.
+        inferred_behaviors: of the dataset.
+        split: "train", "valid" or "test".
+        lag_hours: least age of a snapshot that an impression sees.
+    """
+    scorer = Scorer(bundle, dataset, item_vectors, inferred_behaviors, lag_hours)
+    shown = scorer.data.impressions(split)
+    scores = scorer.scores(shown)
+    table = scorer.data.artifact.table("impressions.parquet", ["request_id", "user_id", "item_id", "label", "split"])
+    table = table.filter(pa.compute.equal(table.column("split"), split))
+    return table.append_column("score", pa.array(scores, pa.float32())).cast(schema.PREDICTIONS)
+
+
+def rank_catalogue(
+    bundle: Artifact,
+    dataset: Artifact,
+    item_vectors: Artifact,
+    inferred_behaviors: Artifact,
+    *,
+    users: int,
+    seed: int,
+    split: str = "test",
+    lag_hours: float = 0.0,
+) -> CatalogueRanks:
+    """Rank a positive of each sampled user among the whole catalogue.
+
+    The positive is the user's first of the split, ranked at its own moment; items in the visible history are left out
+    (save the positive itself), as in the published tables.
+
+    Args:
+        bundle, dataset, item_vectors, inferred_behaviors, lag_hours: as for `score_impressions`.
+        users: how many to sample among those with a positive; 0 means all.
+        seed: of the sample and of ties.
+        split: whose positives.
+    """
+    scorer = Scorer(bundle, dataset, item_vectors, inferred_behaviors, lag_hours)
+    data = scorer.data
+    shown = data.impressions(split)
+    rows = np.flatnonzero((shown.label == 1) & (shown.user >= 0))
+    _, first = np.unique(shown.user[rows], return_index=True)
+    rows = rows[first]
+    if 0 < users < len(rows):
+        rows = np.sort(np.random.default_rng([seed, USERS]).choice(rows, users, replace=False))
+    rng = np.random.default_rng([seed, TIES])
+    rank, ranked = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
+    for place, row in enumerate(progress.track(rows, f"ranking the catalogue for {split} users")):
+        scores = scorer.catalogue_scores(shown, int(row))
+        positive = int(shown.item[row])
+        among = np.ones(len(scores), bool)
+        among[data.log.items[data.log.offsets[shown.user[row]] : shown.end[row]]] = False
+        among[0], among[positive] = False, True
+        better = int((scores[among] > scores[positive]).sum())
+        ties = int((scores[among] == scores[positive]).sum()) - 1
+        rank[place] = 1 + better + int(rng.integers(ties + 1))
+        ranked[place] = int(among.sum())
+    ids = np.array(data.item_ids, dtype=object)
+    return CatalogueRanks(data.log.user_ids[shown.user[rows]], ids[shown.item[rows] - 1], rank, ranked)
+
+
+class Scorer:
+    """A bundle's network over a dataset, in the dataset's own item numbering for candidates."""
+
+    def __init__(
+        self, bundle: Artifact, dataset: Artifact, item_vectors: Artifact, inferred: Artifact, lag_hours: float = 0.0
+    ):
+        opened = Bundle.open(bundle)
+        self.data = Dataset.open(dataset)
+        self.model = load_ranker(opened)
+        known = np.concatenate([[0], opened.vocabulary.items(self.data.item_ids)])  # [V'+1] the model's index
+        self._place, self._table = self._candidates(opened, known, ItemVectors.open(item_vectors))
+        table = InferenceTable.read(inferred, self.data, lag_hours)
+        self.contexts = Contexts(
+            self.data.log,
+            self.data.category_index,
+            replace(table, items=known[table.items]),
+            opened.limits,
+            items=known[self.data.log.items],
+        )
+
+    def scores(self, shown: Impressions) -> np.ndarray:
+        """float32 [N], in the impressions' order."""
+        batches = RequestBatches(replace(shown, item=self._place[shown.item]), self.contexts)
+        return predict(self.model, self._table, batches, BATCH, "scoring impressions")
+
+    @torch.no_grad()
+    def catalogue_scores(self, shown: Impressions, row: int) -> np.ndarray:
+        """float32 [V'+1] logits of every item of the dataset in the context of one impression; row 0 has no meaning."""
+        one = slice(row, row + 1)
+        tensors = self.contexts.tensors(shown.user[one], shown.end[one], shown.timestamp[one])
+        users = users_of(tensors, torch.device("cpu"))
+        pieces = []
+        for start in range(0, len(self._place), CANDIDATES):
+            items = torch.from_numpy(self._place[start : start + CANDIDATES]).unsqueeze(0)
+            x, z = F.embedding(items, self._table.x), F.embedding(items, self._table.z)
+            pieces.append(self.model.score(self._table, users, x, z).squeeze(0).numpy())
+        return np.concatenate(pieces)
+
+    def _candidates(self, opened: Bundle, known: np.ndarray, vectors: ItemVectors) -> tuple[np.ndarray, ItemTable]:
+        """Row of the table for each of the dataset's items, and the table: the model's items, then the newer ones."""
+        table = catalogue(self.model)
+        new = np.flatnonzero(known == 0)[1:]
+        place = known.copy()
+        place[new] = len(table.x) + np.arange(len(new))
+        category = np.array([opened.vocabulary.category(self.data.top_categories[i - 1]) for i in new], np.int64)
+        with torch.no_grad():
+            cold = self.model.encode_cold(
+                torch.from_numpy(vectors.z[new]), torch.from_numpy(vectors.codes[new]), torch.from_numpy(category)
+            )
+        return place, ItemTable(torch.cat([table.x, cold.x]), torch.cat([table.z, cold.z]))
+
+
+def load_ranker(bundle: Bundle) -> Ranker:
+    """The bundle's network in evaluation mode, on the CPU."""
+    spec = RankerSpec(**bundle.spec["model"])
+    rows = spec.items + 1
+    empty: dict[str, np.ndarray] = {
+        "z": np.zeros((rows, schema.VECTOR_DIM), np.float32),
+        "codes": np.zeros((rows, spec.levels), np.int64),
+        "category": np.zeros(rows, np.int64),
+        "counts": np.zeros(rows, np.int64),
+    }
+    model = Ranker(spec, **empty)
+    model.load_state_dict(load_file(bundle.artifact.file(WEIGHTS)))
+    return model.eval()

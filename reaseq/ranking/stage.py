@@ -1,0 +1,231 @@
+"""`train_ranker`: dataset, item vectors and inferred behaviours → a bundle that serving loads."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from safetensors.numpy import save_file as save_arrays
+from safetensors.torch import save_file
+from sklearn.metrics import log_loss, roc_auc_score
+
+from reaseq.artifacts import Artifact, Draft, Workspace, build, write_text
+from reaseq.config import Json, RunConfig
+from reaseq.data.dataset import Dataset, Impressions
+from reaseq.ranking.batches import Contexts, RequestBatches
+from reaseq.ranking.bundle import CURVE, GOLDEN, MODEL, SPEC, VOCABULARY, WEIGHTS, onnx_session
+from reaseq.ranking.errors import RankingError
+from reaseq.ranking.export import ServedRanker, export_onnx, largest_difference
+from reaseq.ranking.features import FeatureLimits, Tensors
+from reaseq.ranking.golden import golden_requests
+from reaseq.ranking.inferences import InferenceTable
+from reaseq.ranking.model import Ranker, RankerSpec, Variant, build_ranker
+from reaseq.ranking.training import Progress, Trainer, catalogue, predict
+from reaseq.representation.vectors import ItemVectors
+from reaseq.schema import SPLITS
+
+PARITY = 1e-5
+
+
+def train_ranker(
+    config: RunConfig,
+    dataset: Artifact,
+    item_vectors: Artifact,
+    inferred_behaviors: Artifact,
+    out: Path,
+    workspace: Workspace,
+    variant: Variant = "full",
+) -> Artifact:
+    """Train a ranker, export it and bundle it (artifact kind "ranker", name `ranker_<variant>`).
+
+    Facts: `valid` {auc, logloss, impressions} after training, `examples_per_second`, `target_overlap` (share of
+    impressions whose target is among the inferred items seen, by split, for positives and negatives apart), `parity`
+    (largest difference between eager and exported scores over the golden requests), `final_loss`, `steps`.
+
+    Args:
+        config: sections `ranking`, `seed`, `threads`, `device`.
+        dataset: kind "dataset".
+        item_vectors: kind "item_vectors", of that dataset.
+        inferred_behaviors: kind "inferred_behaviors", of that dataset.
+        out: folder to make.
+        workspace: finished artifacts and checkpoints.
+        variant: "full", or "id": the same network with item vectors, codes and inferences zeroed.
+
+    Raises:
+        RankingError: unknown variant, inputs that don't fit together, no training impressions, no such device, or an
+            export that scores differently.
+    """
+    if variant not in ("full", "id"):
+        raise RankingError(f"variant {variant!r} of the ranker is unknown; choose full or id.")
+
+    def write(draft: Draft) -> None:
+        _write(draft, config, dataset, item_vectors, inferred_behaviors, variant)
+
+    return build(
+        out,
+        kind="ranker",
+        name=f"ranker_{variant}",
+        config=config.part("ranking") | {"variant": variant, "device": config.device},
+        inputs={"dataset": dataset, "item_vectors": item_vectors, "inferred_behaviors": inferred_behaviors},
+        write=write,
+        workspace=workspace,
+    )
+
+
+def _write(
+    draft: Draft, config: RunConfig, dataset: Artifact, item_vectors: Artifact, inferred: Artifact, variant: Variant
+) -> None:
+    data, vectors = Dataset.open(dataset), ItemVectors.open(item_vectors)
+    if len(vectors.z) != len(data.item_ids) + 1:
+        raise RankingError(
+            f"item_vectors hold {len(vectors.z) - 1} items and the dataset {len(data.item_ids)}: they were not "
+            "made from one another. Run the representation stage on this dataset."
+        )
+    device = _device(config)
+    settings = config.ranking
+    limits = FeatureLimits(
+        settings.short_history, settings.long_history, _inferred_width(inferred), vectors.codes.shape[1]
+    )
+    table = InferenceTable.read(inferred, data, settings.lag_hours)
+    contexts = Contexts(data.log, data.category_index, table if variant == "full" else None, limits)
+    splits = {split: data.impressions(split) for split in SPLITS}
+    counts = _training_counts(data, splits["train"])
+    spec = _spec(config, data, vectors, variant)
+    tables = {"z": vectors.z, "codes": vectors.codes, "category": data.category_index, "counts": counts}
+    if variant == "id":
+        tables |= {"z": np.zeros_like(vectors.z), "codes": np.full_like(vectors.codes, -1)}
+    model = build_ranker(spec, config.seed, tables).to(device)
+    done = _train(model, splits["train"], contexts, config, draft.scratch, device)
+
+    draft.facts.update(
+        variant=variant,
+        valid=_quality(model, splits["valid"], contexts, settings.batch),
+        examples_per_second=round(done.impressions / done.seconds, 1),
+        training_seconds=round(done.seconds, 1),
+        steps=done.step,
+        final_loss=done.curve[-1]["loss"],
+        training_impressions=done.impressions,
+        parameters=sum(p.numel() for p in model.parameters()),
+        items_seen_in_training=int((counts > 0).sum()),
+        target_overlap={split: _overlap(table, shown) for split, shown in splits.items()},
+    )
+    model = model.cpu()
+    golden = golden_requests(
+        data,
+        vectors,
+        table,
+        limits,
+        count=settings.golden_requests,
+        candidates=settings.golden_candidates,
+        seed=config.seed,
+    )
+    draft.facts["parity"] = _bundle(draft, model, limits, golden)
+    draft.write_json(
+        SPEC,
+        {
+            "variant": variant,
+            "model": spec.model_dump(mode="json"),
+            "limits": vars(limits),
+            "categories": data.category_names,
+            "inputs": [{"name": name, "dtype": dtype, "shape": shape} for name, dtype, shape in limits.specs()],
+            "output": {"name": "scores", "dtype": "float32", "shape": ["C"]},
+            "item_vectors": {"version": vectors.version, "digest": item_vectors.digest},
+        },
+    )
+    pq.write_table(pa.table({"item_id": pa.array(data.item_ids, pa.string())}), draft.path / VOCABULARY)
+    write_text(draft.path / CURVE, "".join(json.dumps(point) + "\n" for point in done.curve))
+
+
+def _train(
+    model: Ranker, train: Impressions, contexts: Contexts, config: RunConfig, scratch: Path, device: torch.device
+) -> Progress:
+    if len(np.unique(train.label)) < 2:
+        raise RankingError(
+            f"the training split holds {len(train)} impressions and not both labels: the ranker has nothing to learn. "
+            "Check `label` in the source, or the split dates (data.valid_start, data.test_start)."
+        )
+    batches = RequestBatches(train, contexts)
+    return Trainer(model, batches, config.ranking, seed=config.seed, scratch=scratch, device=device).run()
+
+
+def _bundle(draft: Draft, model: Ranker, limits: FeatureLimits, golden: list[Tensors]) -> float:
+    """Write weights, ONNX model and golden requests; returns the largest difference between eager and exported."""
+    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, draft.path / WEIGHTS)
+    served = ServedRanker(model).eval()
+    exported = export_onnx(served, limits)
+    (draft.path / MODEL).write_bytes(exported)
+    session = onnx_session(exported)
+    tensors: Tensors = {}
+    worst = 0.0
+    for place, inputs in enumerate(golden):
+        scores = session.run(["scores"], inputs)[0]
+        worst = max(worst, largest_difference(served, inputs, scores))
+        tensors |= {f"{place}/{name}": value for name, value in inputs.items()} | {f"{place}/scores": scores}
+    if worst > PARITY:
+        raise RankingError(
+            f"the exported ranker's scores differ from the trained one's by {worst:.2e} on a golden request (at most "
+            f"{PARITY:.0e} is allowed): this build of onnxruntime can't serve it. Use the locked versions."
+        )
+    save_arrays(tensors, draft.path / GOLDEN)
+    return worst
+
+
+def _spec(config: RunConfig, data: Dataset, vectors: ItemVectors, variant: Variant) -> RankerSpec:
+    settings = config.ranking
+    return RankerSpec(
+        items=len(data.item_ids),
+        categories=len(data.category_names),
+        levels=vectors.codes.shape[1],
+        codebook_size=vectors.centroids.shape[1],
+        id_dim=settings.id_dim,
+        content_dim=settings.content_dim,
+        attention_dim=settings.attention_dim,
+        hidden=settings.hidden,
+        long_top=settings.long_top,
+        temperature=settings.similarity_temperature,
+        gate_bias=settings.gate_bias,
+        variant=variant,
+    )
+
+
+def _device(config: RunConfig) -> torch.device:
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise RankingError("device is cuda and torch finds no GPU: set device=cpu, or choose the preset small.")
+    torch.set_num_threads(config.threads)
+    torch.use_deterministic_algorithms(True)
+    return torch.device(config.device)
+
+
+def _inferred_width(inferred: Artifact) -> int:
+    """M: the longest list of inferred behaviours, at least 1."""
+    lengths = inferred.table("inferred_behaviors.parquet", ["confidence"]).column(0).combine_chunks().value_lengths()
+    return int(np.asarray(lengths).max(initial=1))
+
+
+def _training_counts(data: Dataset, train: Impressions) -> np.ndarray:
+    """[V+1] times an item occurs in the training period, shown or consumed; labels play no part."""
+    size = len(data.item_ids) + 1
+    return np.bincount(train.item, minlength=size) + np.bincount(data.log.only_train().items, minlength=size)
+
+
+def _quality(model: Ranker, valid: Impressions, contexts: Contexts, size: int) -> Json:
+    """AUC and log loss; null where the split lacks a label."""
+    if len(np.unique(valid.label)) < 2:
+        return {"auc": None, "logloss": None, "impressions": len(valid)}
+    scores = predict(model, catalogue(model), RequestBatches(valid, contexts), size, "ranker validation")
+    return {
+        "auc": float(roc_auc_score(valid.label, scores)),
+        "logloss": float(log_loss(valid.label, scores.astype(np.float64))),
+        "impressions": len(valid),
+    }
+
+
+def _overlap(table: InferenceTable, shown: Impressions) -> Json:
+    held = table.holds(shown.user, shown.timestamp, shown.item)
+    shares = {}
+    for name, label in (("positives", 1), ("negatives", 0)):
+        chosen = shown.label == label
+        shares[name] = float(held[chosen].mean()) if chosen.any() else None
+    return shares

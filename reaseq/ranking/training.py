@@ -1,0 +1,210 @@
+"""The trainer: binary cross-entropy, Adam for dense parameters and SparseAdam for the id table, exact resume.
+
+Everything random follows from (seed, epoch, step), so a run that was killed goes on from its checkpoint to the very
+same weights. The item assets (z, codes) and inferences are frozen.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch.nn import functional as F
+
+from reaseq import progress
+from reaseq.config import RankingConfig
+from reaseq.ranking.batches import Batch, RequestBatches, localise
+from reaseq.ranking.errors import RankingError
+from reaseq.ranking.features import Tensors
+from reaseq.ranking.model import ItemTable, Ranker, Users
+
+ORDER, DROPOUT = 31, 32  # streams of random numbers drawn from the run's seed
+LOG_POINTS = 100
+CHECKPOINT = "checkpoint.safetensors"
+
+
+@dataclass
+class Progress:
+    """Where training stands."""
+
+    step: int = 0
+    curve: list[dict[str, float]] = field(default_factory=list)  # {"step", "impressions", "loss"}, no timings
+    loss_sum: float = 0.0  # since the last point of the curve
+    loss_count: int = 0
+    impressions: int = 0
+    seconds: float = 0.0  # of training, over all starts
+
+
+class Trainer:
+    """Trains a ranker on the batches of the training split.
+
+    Args:
+        model: freshly initialised.
+        batches: the training impressions.
+        config: learning rates, batch, epochs, ID dropout.
+        seed: of order and dropout.
+        scratch: where the checkpoint lives.
+        device: where the model is.
+    """
+
+    def __init__(
+        self,
+        model: Ranker,
+        batches: RequestBatches,
+        config: RankingConfig,
+        *,
+        seed: int,
+        scratch: Path,
+        device: torch.device,
+    ):
+        self.model = model
+        self.batches = batches
+        self.config = config
+        self.seed = seed
+        self.checkpoint = scratch / CHECKPOINT
+        self.device = device
+        sparse = [model.ids.weight]
+        dense = [p for name, p in model.named_parameters() if name != "ids.weight"]
+        self.optimizers: dict[str, torch.optim.Optimizer] = {
+            "dense": torch.optim.Adam(dense, lr=config.lr_dense, foreach=True),
+            "sparse": torch.optim.SparseAdam(sparse, lr=config.lr_sparse),
+        }
+        self._place = np.zeros(model.spec.items + 1, np.int64)
+
+    def run(self) -> Progress:
+        """Train all epochs, going on from the checkpoint if there is one.
+
+        Raises:
+            RankingError: the loss is no longer a number.
+        """
+        done = self._restore()
+        plans = [self._plan(epoch) for epoch in range(self.config.epochs)]
+        steps = sum(len(plan) for plan in plans)
+        every = max(1, steps // LOG_POINTS)
+        started, before = time.perf_counter(), done.seconds
+        if done.step:
+            progress.note(f"ranker training goes on at step {done.step} of {steps}")
+        self.model.train()
+        for rows in progress.track(self._remaining(plans, done.step), "ranker training", total=steps, done=done.step):
+            batch = self.batches.batch(rows)
+            loss = self._step(batch, done.step)
+            done.step += 1
+            done.impressions += len(batch.labels)
+            done.loss_sum += loss * len(batch.labels)
+            done.loss_count += len(batch.labels)
+            if done.step % every == 0 or done.step == steps:
+                self._log(done)
+            done.seconds = before + time.perf_counter() - started
+            if done.step % self.config.checkpoint_steps == 0 and done.step < steps:
+                self._save(done)
+        self.model.eval()
+        return done
+
+    def _step(self, batch: Batch, step: int) -> float:
+        items, local = localise(batch, self._place)
+        forgotten = np.random.default_rng([self.seed, DROPOUT, step]).random(batch.valid.shape) < self.config.id_dropout
+        table = self.model.encode(torch.from_numpy(items).to(self.device))
+        candidates = torch.from_numpy(local.candidates).to(self.device)
+        x = self.model.forget_ids(F.embedding(candidates, table.x), torch.from_numpy(forgotten).to(self.device))
+        z = F.embedding(candidates, table.z)
+        valid = torch.from_numpy(local.valid).to(self.device)
+        logits = self.model.score(table, users_of(local.users, self.device), x, z, valid)
+        labels = torch.from_numpy(local.labels).to(self.device)
+        loss = F.binary_cross_entropy_with_logits(logits, labels)
+        for optimizer in self.optimizers.values():
+            optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        for optimizer in self.optimizers.values():
+            optimizer.step()
+        return float(loss.detach())
+
+    def _plan(self, epoch: int) -> list[np.ndarray]:
+        return self.batches.plan(self.config.batch, np.random.default_rng([self.seed, ORDER, epoch]))
+
+    def _remaining(self, plans: list[list[np.ndarray]], step: int) -> Iterator[np.ndarray]:
+        for plan in plans:
+            yield from plan[step:]
+            step = max(0, step - len(plan))
+
+    def _log(self, done: Progress) -> None:
+        loss = done.loss_sum / done.loss_count
+        if not np.isfinite(loss):
+            raise RankingError(
+                f"the ranker's loss is {loss} at step {done.step}: training diverged. Lower ranking.lr_dense "
+                f"({self.config.lr_dense}) or ranking.lr_sparse ({self.config.lr_sparse})."
+            )
+        done.curve.append({"step": done.step, "impressions": done.impressions, "loss": loss})
+        done.loss_sum, done.loss_count = 0.0, 0
+
+    def _save(self, done: Progress) -> None:
+        """One file that appears by a rename: tensors, and the rest as JSON in its header."""
+        tensors = {f"model/{name}": parameter.detach() for name, parameter in self.model.named_parameters()}
+        for kind, optimizer in self.optimizers.items():
+            for place, state in optimizer.state_dict()["state"].items():
+                tensors |= {f"{kind}/{place}/{name}": torch.as_tensor(value) for name, value in state.items()}
+        partial = self.checkpoint.with_suffix(".partial")
+        header = {"progress": json.dumps(vars(done))}
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial, metadata=header)
+        partial.replace(self.checkpoint)
+
+    def _restore(self) -> Progress:
+        if not self.checkpoint.is_file():
+            return Progress()
+        states: dict[str, dict[int, dict[str, Any]]] = {kind: {} for kind in self.optimizers}
+        with safe_open(self.checkpoint, "pt") as file:
+            done = Progress(**json.loads(file.metadata()["progress"]))
+            parameters = dict(self.model.named_parameters())
+            for name in sorted(file.keys()):
+                kind, rest = name.split("/", 1)
+                if kind == "model":
+                    parameters[rest].data.copy_(file.get_tensor(name))
+                else:
+                    place, field_name = rest.split("/")
+                    value = file.get_tensor(name)
+                    if kind == "sparse" and field_name == "step":
+                        value = int(value)
+                    states[kind].setdefault(int(place), {})[field_name] = value
+        for kind, optimizer in self.optimizers.items():
+            optimizer.load_state_dict({"state": states[kind], "param_groups": optimizer.state_dict()["param_groups"]})
+        return done
+
+
+def users_of(tensors: Tensors, device: torch.device) -> Users:
+    """The user tensors of `assemble_users` on the device."""
+    return Users(*(torch.from_numpy(tensors[name]).to(device) for name in Users._fields))
+
+
+@torch.no_grad()
+def predict(model: Ranker, table: ItemTable, batches: RequestBatches, size: int, description: str) -> np.ndarray:
+    """Probabilities of all impressions, float32 [N] in table order.
+
+    Args:
+        model: in evaluation mode.
+        table: the whole catalogue's, `model.encode(arange(V+1))`.
+        batches: the impressions.
+        size: impressions per batch.
+        description: shown beside the progress bar.
+    """
+    scores = np.zeros(len(batches), np.float32)
+    device = table.x.device
+    plan = batches.plan(size, None)
+    for rows in progress.track(plan, description):
+        batch = batches.batch(rows)
+        candidates = torch.from_numpy(batch.candidates).to(device)
+        x, z = F.embedding(candidates, table.x), F.embedding(candidates, table.z)
+        valid = torch.from_numpy(batch.valid).to(device)
+        logits = model.score(table, users_of(batch.users, device), x, z, valid)
+        scores[batch.rows] = torch.sigmoid(logits).cpu().numpy()
+    return scores
+
+
+def catalogue(model: Ranker) -> ItemTable:
+    """The encoded catalogue, [V+1, …], without gradients."""
+    with torch.no_grad():
+        return model.encode(torch.arange(model.spec.items + 1, device=model.z.device))
