@@ -15,10 +15,10 @@ from reaseq.behavior.training import Tables, fit
 from reaseq.config import load
 from tests.behavior.toys import DAY, LEVELS, ToyLog, toy_log, toy_model, toy_tables
 
-ITEMS, USERS, LENGTH = 30, 150, 8
+ITEMS, USERS, LENGTH = 16, 120, 8
 Z, CODES = toy_tables(ITEMS)
 TABLES = Tables(CODES, Z, np.ones(ITEMS + 1, np.int64))
-CONFIG = load("tiny", overrides={"behavior.epochs": 12, "behavior.lr": 4e-3, "behavior.batch_slots": 128}).behavior
+CONFIG = load("tiny", overrides={"behavior.epochs": 40, "behavior.lr": 6e-3, "behavior.batch_slots": 128}).behavior
 
 
 def _ring() -> ToyLog:

@@ -1,0 +1,67 @@
+"""Shape of the denoiser, in Hugging Face's terms, so that `from_pretrained` and `save_pretrained` work."""
+
+from math import floor, log2
+from typing import Any
+
+from transformers import PretrainedConfig
+
+from reaseq.schema import VECTOR_DIM
+
+GAP_BUCKETS = 26
+"""0: nothing before this slot; 1 + ⌊log2(1 + minutes)⌋ otherwise, up to about 32 years."""
+
+
+def recency_bucket_count(slots: int) -> int:
+    """Number of buckets ⌊2·log2(1 + rank)⌋ for ranks 0…slots-1."""
+    return 1 + floor(2 * log2(slots))
+
+
+class ReaSeqDenoiserConfig(PretrainedConfig):
+    """A bidirectional masked-diffusion transformer over slots of `levels` codes each.
+
+    Args:
+        levels, codebook_size: L and K of the item codes; each level has K codes and one [MASK].
+        hidden_size, num_hidden_layers, num_attention_heads: d, depth and heads.
+        intermediate_size: width of the SwiGLU; 0 takes 8/3·d, rounded up to a multiple of 16.
+        max_slots: most slots of one sequence, masked ones included.
+        actions: kinds of action that the log knows; index 0 is added for "not known".
+    """
+
+    model_type = "reaseq_denoiser"
+
+    def __init__(
+        self,
+        levels: int = 4,
+        codebook_size: int = 256,
+        hidden_size: int = 256,
+        num_hidden_layers: int = 4,
+        num_attention_heads: int = 4,
+        intermediate_size: int = 0,
+        max_slots: int = 64,
+        actions: int = 1,
+        vector_size: int = VECTOR_DIM,
+        gap_buckets: int = GAP_BUCKETS,
+        rms_norm_eps: float = 1e-6,
+        **kwargs: Any,
+    ):
+        self.levels = levels
+        self.codebook_size = codebook_size
+        self.hidden_size = hidden_size
+        self.num_hidden_layers = num_hidden_layers
+        self.num_attention_heads = num_attention_heads
+        self.intermediate_size = intermediate_size or -(-hidden_size * 8 // 3 // 16) * 16
+        self.max_slots = max_slots
+        self.actions = actions
+        self.vector_size = vector_size
+        self.gap_buckets = gap_buckets
+        self.rms_norm_eps = rms_norm_eps
+        super().__init__(**kwargs)
+
+    @property
+    def mask_code(self) -> int:
+        """The code that stands for [MASK] on every level."""
+        return self.codebook_size
+
+    @property
+    def recency_buckets(self) -> int:
+        return recency_bucket_count(self.max_slots)

@@ -1,0 +1,21 @@
+"""The same seed gives the same bytes: torch is told so for the length of a stage, and put back as it was."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+@contextmanager
+def deterministic_torch(threads: int, seed: int) -> Iterator[None]:
+    """`threads` matters to the bytes, since sums depend on how they are split."""
+    before, was_deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(was_deterministic)
+            torch.set_num_threads(before)

@@ -1,0 +1,132 @@
+"""Inferring behaviours for the users of one snapshot, chunk by chunk; finished chunks survive a killed process."""
+
+import os
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from reaseq import progress
+from reaseq.behavior.grounding import Catalogue, Grounded, Rules, ground
+from reaseq.behavior.sampler import Sampler
+from reaseq.behavior.slots import gather_sequences, insert_masks
+from reaseq.config import BehaviorConfig
+from reaseq.data import EventLog
+from reaseq.representation import ItemVectors
+from reaseq.schema import INFERRED_BEHAVIORS, TIMESTAMP
+
+FORWARDS = b"forwards"
+
+
+@dataclass(frozen=True)
+class View:
+    """What may be seen at a snapshot: the log before it and the catalogue that occurs in it."""
+
+    number: int
+    snapshot: int  # µs
+    log: EventLog
+    catalogue: Catalogue
+
+    @classmethod
+    def at(cls, number: int, snapshot: int, log: EventLog, vectors: ItemVectors) -> "View":
+        before = log.before(snapshot)
+        return cls(number, snapshot, before, Catalogue.known_before(before.items, vectors.z, vectors.codes))
+
+
+@dataclass(frozen=True)
+class Inferrer:
+    """Everything that inference needs beside a view."""
+
+    sampler: Sampler
+    vectors: ItemVectors
+    item_ids: list[str]
+    rules: Rules
+    config: BehaviorConfig
+    version: str
+
+    def chunks(self, view: View, users: np.ndarray) -> list[np.ndarray]:
+        """Users with enough events before the snapshot, ordered by length of history, in chunks of `infer_batch`."""
+        count = np.diff(view.log.offsets)[users]
+        able = count >= max(self.config.min_events, 1)
+        users, count = users[able], np.minimum(count[able], self.config.max_slots)
+        users = users[np.lexsort((users, count))]
+        return [users[low : low + self.config.infer_batch] for low in range(0, len(users), self.config.infer_batch)]
+
+    def infer(self, view: View, users: np.ndarray) -> pa.Table:
+        """Rows of `INFERRED_BEHAVIORS` for users (indices) of the view; users left with no item have no row."""
+        before = self.sampler.forwards
+        log, offsets = view.log, view.log.offsets
+        starts, ends = offsets[users], offsets[users + 1]
+        recent = gather_sequences(log, np.maximum(starts, ends - self.config.max_slots), ends)
+        slots = self.config.inferred + self.config.spare_slots
+        inserted = insert_masks(recent, self.vectors.codes, self.sampler.model.config.mask_code, slots)
+        sampled = self.sampler.sample(inserted, noise_keys(log.user_ids[users], view.snapshot))
+        grounded = ground(
+            sampled.latent,
+            sampled.log_probs,
+            sampled.codes,
+            torch.from_numpy(gather_sequences(log, starts, ends).items),
+            view.catalogue,
+            self.sampler.model.latent_scale.item(),
+            self.rules,
+        )
+        table = self._rows(view, users, grounded, sampled.latent, inserted.times)
+        return table.replace_schema_metadata({FORWARDS: str(self.sampler.forwards - before)})
+
+    def _rows(
+        self, view: View, users: np.ndarray, grounded: Grounded, latent: torch.Tensor, times: np.ndarray
+    ) -> pa.Table:
+        items, slot = grounded.items.numpy(), grounded.slot.numpy()
+        there = items > 0  # chosen ones stand first, since confidence of the others is 0
+        filled = there.any(1)
+        items, slot, there, users = items[filled], slot[filled], there[filled], users[filled]
+        ends = np.concatenate([[0], there.sum(1).cumsum()]).astype(np.int32)
+        row = np.nonzero(there)[0]
+        vectors = latent.numpy()[filled][row, slot[there]].astype(np.float16)
+        width = vectors.shape[1]
+
+        def lists(values: pa.Array) -> pa.ListArray:
+            return pa.ListArray.from_arrays(pa.array(ends), values)
+
+        columns = {
+            "user_id": pa.array(view.log.user_ids[users].tolist(), pa.string()),
+            "snapshot": pa.array(np.full(len(users), view.snapshot), TIMESTAMP),
+            "item_ids": lists(pa.array([self.item_ids[i - 1] for i in items[there]], pa.string())),
+            "vectors": lists(pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), width)),
+            "confidence": lists(pa.array(grounded.confidence.numpy()[filled][there])),
+            "slot_times": lists(pa.array(times[filled][row, slot[there]], TIMESTAMP)),
+            "version": pa.array([self.version] * len(users), pa.string()),
+        }
+        return pa.table(columns).cast(INFERRED_BEHAVIORS)
+
+
+def noise_keys(user_ids: np.ndarray, snapshot: int) -> np.ndarray:
+    """int64 keys of the sampler's noise, the same in every run and every process."""
+    return np.array([zlib.crc32(f"{user}@{snapshot}".encode()) for user in user_ids], np.int64)
+
+
+def infer_resumably(inferrer: Inferrer, work: list[tuple[View, np.ndarray]], scratch: Path) -> tuple[pa.Table, int]:
+    """Infer all chunks and give (rows sorted by user and snapshot, forwards).
+
+    Each chunk is written to `scratch` whole or not at all, so a killed process loses one chunk.
+    """
+    chunks = [(view, number, users) for view, of in work for number, users in enumerate(inferrer.chunks(view, of))]
+    paths = [scratch / f"inferred-{view.number:03d}-{number:06d}.parquet" for view, number, _ in chunks]
+    done = sum(path.is_file() for path in paths)
+    if done:
+        progress.note(f"inferring behaviours: {done} of {len(paths)} chunks were there already")
+    todo = [(path, chunk) for path, chunk in zip(paths, chunks, strict=True) if not path.is_file()]
+    for path, (view, _, users) in progress.track(todo, "inferring behaviours", total=len(paths), done=done):
+        partial = path.with_name(f".{path.name}.partial")
+        pq.write_table(inferrer.infer(view, users), partial)
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    tables = [pq.read_table(path) for path in paths]
+    forwards = sum(int((table.schema.metadata or {}).get(FORWARDS, b"0")) for table in tables)
+    rows = [table.replace_schema_metadata(None) for table in tables] or [INFERRED_BEHAVIORS.empty_table()]
+    return pa.concat_tables(rows).sort_by([("user_id", "ascending"), ("snapshot", "ascending")]), forwards

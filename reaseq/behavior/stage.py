@@ -1,0 +1,239 @@
+"""The two stages of GBR: fitting the denoiser, and inferring behaviours with it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from reaseq import progress
+from reaseq.artifacts import Artifact, Draft, Workspace, build, write_text
+from reaseq.behavior.configuration import ReaSeqDenoiserConfig
+from reaseq.behavior.corpus import SMALLEST, Corpus
+from reaseq.behavior.denoiser import ReaSeqDenoiser, load_denoiser, place, save_denoiser
+from reaseq.behavior.determinism import deterministic_torch
+from reaseq.behavior.errors import BehaviorError
+from reaseq.behavior.grounding import Catalogue, Rules, consistency_floor
+from reaseq.behavior.inference import Inferrer, View, infer_resumably
+from reaseq.behavior.inpainting import Inpainting
+from reaseq.behavior.sampler import Sampler
+from reaseq.behavior.snapshots import Schedule, schedule, serving_pairs
+from reaseq.behavior.training import STAGE, Tables, fit
+from reaseq.config import Json, RunConfig, digest
+from reaseq.data import Dataset, EventLog
+from reaseq.representation import ItemVectors
+from reaseq.schema import INFERRED_BEHAVIORS, SPLITS, VECTOR_DIM
+
+
+def fit_denoiser(
+    config: RunConfig, dataset: Artifact, item_vectors: Artifact, out: Path, workspace: Workspace
+) -> Artifact:
+    """Fit the denoiser on the earliest `behavior.fit_share` of the training events; makes a "denoiser" artifact.
+
+    Raises:
+        BehaviorError: fewer than two users have two events before the cut, or the item vectors are of other items.
+    """
+
+    def write(draft: Draft) -> None:
+        with deterministic_torch(config.threads, config.seed):
+            _fit(config, dataset, item_vectors, draft)
+
+    return build(
+        out,
+        kind="denoiser",
+        config=config.part("behavior") | {"device": config.device},
+        inputs={"dataset": dataset, "item_vectors": item_vectors},
+        write=write,
+        workspace=workspace,
+    )
+
+
+def infer_behaviors(
+    config: RunConfig,
+    dataset: Artifact,
+    item_vectors: Artifact,
+    denoiser: Artifact,
+    out: Path,
+    workspace: Workspace,
+) -> Artifact:
+    """Infer behaviours at each snapshot, for the users whose impressions will look them up there and, at the last one,
+    for all; makes an "inferred_behaviors" artifact. An inference reads events strictly before its snapshot alone.
+
+    Raises:
+        BehaviorError: the denoiser does not fit the item vectors.
+    """
+    part = config.part("behavior") | {"device": config.device, "lag_hours": config.ranking.lag_hours}
+
+    def write(draft: Draft) -> None:
+        with deterministic_torch(config.threads, config.seed):
+            _infer(config, dataset, item_vectors, denoiser, digest([denoiser.digest, item_vectors.digest, part]), draft)
+
+    return build(
+        out,
+        kind="inferred_behaviors",
+        config=part,
+        inputs={"dataset": dataset, "item_vectors": item_vectors, "denoiser": denoiser},
+        write=write,
+        workspace=workspace,
+    )
+
+
+def _fit(config: RunConfig, dataset: Artifact, item_vectors: Artifact, draft: Draft) -> None:
+    data, vectors = _open(dataset, item_vectors)
+    behavior = config.behavior
+    cut = _schedule(config, data).cut
+    log = data.log.only_train().before(cut)
+    corpus = Corpus.of(log, np.random.default_rng([config.seed, STAGE]))
+    windows = int((corpus.ends - corpus.starts >= SMALLEST).sum())
+    if windows < 2:
+        raise BehaviorError(
+            f"interactions.parquet: {windows} users have {SMALLEST} or more behaviours before the cut, and the "
+            "denoiser needs at least two; raise behavior.fit_share or bring more events."
+        )
+    levels, size, _ = vectors.centroids.shape
+    shape = ReaSeqDenoiserConfig(
+        levels=levels,
+        codebook_size=size,
+        hidden_size=behavior.d_model,
+        num_hidden_layers=behavior.layers,
+        num_attention_heads=behavior.heads,
+        max_slots=behavior.max_slots + behavior.inferred + behavior.spare_slots,
+        actions=len(log.action_names),
+    )
+    model = ReaSeqDenoiser(shape)
+    generator = torch.Generator().manual_seed(config.seed)
+    model.start_from_codebook(torch.from_numpy(vectors.centroids), torch.from_numpy(vectors.rotation), generator)
+    place(model, config.device)
+    catalogue = Catalogue.known_before(log.items, vectors.z, vectors.codes)
+    inpainting = Inpainting(corpus, catalogue, vectors.codes, behavior.max_slots)
+    tables = Tables(vectors.codes, vectors.z, data.category_index)
+    state = fit(model, corpus, inpainting, tables, behavior, seed=config.seed, scratch=draft.scratch)
+    save_denoiser(place(model, "cpu"), draft.path)
+    write_text(draft.path / "training.jsonl", "".join(json.dumps(line) + "\n" for line in state.log))
+    draft.facts.update(
+        cut=cut,
+        users=windows,
+        events=len(log.items),
+        parameters=sum(p.numel() for p in model.parameters()),
+        steps=state.step,
+        tokens=state.slots * levels,
+        best_epoch=state.best_epoch,
+        inpainting={
+            "users": len(corpus.held_at),
+            "items": len(catalogue.items),
+            "recall_at_10": round(state.best_recall, 6),
+            "popularity_recall_at_10": round(inpainting.popularity_recall(), 6),
+        },
+    )
+
+
+def _infer(
+    config: RunConfig, dataset: Artifact, item_vectors: Artifact, denoiser: Artifact, key: str, draft: Draft
+) -> None:
+    data, vectors = _open(dataset, item_vectors)
+    behavior = config.behavior
+    model = place(load_denoiser(denoiser.path), config.device)
+    if (model.config.levels, model.config.codebook_size) != vectors.centroids.shape[:2]:
+        raise BehaviorError(
+            f"denoiser {denoiser.path} reads {model.config.levels} codes of {model.config.codebook_size}, the item "
+            f"vectors {item_vectors.path} have {vectors.centroids.shape[:2]}; fit the denoiser on these item vectors."
+        )
+    plan = _schedule(config, data)
+    log = _visible(data)
+    fitted = log.before(plan.cut)
+    floor = consistency_floor(fitted.items, fitted.offsets, vectors.z, behavior.consistency_percentile)
+    sampler = Sampler(
+        model,
+        slots=behavior.inferred + behavior.spare_slots,
+        steps=behavior.reverse_steps,
+        guidance=behavior.guidance,
+        temperature=behavior.temperature,
+        seed=config.seed,
+    )
+    rules = Rules(behavior.inferred, behavior.mmr_lambda, floor)
+    version = f"gbr-{key[:12]}"
+    inferrer = Inferrer(sampler, vectors, data.item_ids, rules, behavior, version)
+    wanted = _pairs(data, plan, config.ranking.lag_hours)
+    work = [(View.at(n, time, log, vectors), wanted[n]) for n, time in enumerate(plan.snapshots)]
+    table, forwards = infer_resumably(inferrer, work, draft.scratch)
+    draft.write_table("inferred_behaviors.parquet", table, INFERRED_BEHAVIORS)
+    pairs, rows = sum(len(users) for users in wanted), table.num_rows
+    draft.facts.update(
+        snapshots=list(plan.snapshots),
+        cut=plan.cut,
+        users=table.column("user_id").combine_chunks().dictionary_encode().dictionary.__len__(),
+        rows=rows,
+        pairs_wanted=pairs,
+        pairs_without_row=pairs - rows,
+        min_events=behavior.min_events,
+        forwards=forwards,
+        consistency_floor=round(floor, 6),
+        version=version,
+        **_summary(table, work, data, vectors),
+    )
+    if rows < pairs:
+        progress.note(
+            f"inferred behaviours: {pairs - rows} of {pairs} (user, snapshot) pairs have no row, most for fewer "
+            f"than {behavior.min_events} events before the snapshot"
+        )
+
+
+def _schedule(config: RunConfig, data: Dataset) -> Schedule:
+    times = data.log.timestamps[data.log.train]
+    if data.split_kind == "leave_one_out":  # only training events are seen there, and the last snapshot sees them all
+        later = [int(times.max()) + 1] if len(times) else []
+    else:
+        later = [data.valid_start, data.test_start]
+    return schedule(times, config.behavior.fit_share, config.behavior.snapshots, later)
+
+
+def _visible(data: Dataset) -> EventLog:
+    return data.log.only_train() if data.split_kind == "leave_one_out" else data.log
+
+
+def _pairs(data: Dataset, plan: Schedule, lag_hours: float) -> list[np.ndarray]:
+    """Per snapshot the users (indices) to infer for."""
+    impressions = [data.impressions(split) for split in SPLITS]
+    users = np.concatenate([i.user for i in impressions])
+    times = np.concatenate([i.timestamp for i in impressions])
+    pairs = serving_pairs(plan.snapshots, users, times, lag_hours)
+    wanted = [pairs[pairs[:, 1] == number, 0] for number in range(len(plan.snapshots))]
+    wanted[-1] = np.arange(len(data.log.user_ids))
+    return wanted
+
+
+def _open(dataset: Artifact, item_vectors: Artifact) -> tuple[Dataset, ItemVectors]:
+    data, vectors = Dataset.open(dataset), ItemVectors.open(item_vectors)
+    if len(vectors.z) != len(data.item_ids) + 1:
+        raise BehaviorError(
+            f"item_vectors.parquet of {item_vectors.path} has {len(vectors.z) - 1} rows and the dataset {dataset.path} "
+            f"has {len(data.item_ids)} items; make the item vectors from this dataset."
+        )
+    return data, vectors
+
+
+def _summary(table: pa.Table, work: list[tuple[View, np.ndarray]], data: Dataset, vectors: ItemVectors) -> Json:
+    """Novelty (self-information, 1 = seen once), diversity (1 - mean cosine of a user's items) and confidence."""
+    if table.num_rows == 0:
+        return {"novelty": 0.0, "diversity": 0.0, "mean_confidence": 0.0, "mean_items": 0.0}
+    lists = table.column("item_ids").combine_chunks()
+    items = data.index_of(lists.flatten())
+    length = np.diff(lists.offsets.to_numpy())
+    row = np.repeat(np.arange(len(length)), length)
+    snapshot = table.column("snapshot").cast(pa.int64()).to_numpy()[row]
+    novelty = np.zeros(len(items))
+    for view, _ in work:
+        here = snapshot == view.snapshot
+        novelty[here] = view.catalogue.novelty[view.catalogue.position(torch.from_numpy(items[here]))].numpy()
+    sums = np.zeros((len(length), VECTOR_DIM))
+    np.add.at(sums, row, vectors.z[items])
+    many = length > 1
+    cosine = ((sums[many] ** 2).sum(1) - length[many]) / (length[many] * (length[many] - 1))
+    confidence = table.column("confidence").combine_chunks().flatten().to_numpy()
+    return {
+        "novelty": round(float(novelty.mean()), 6),
+        "diversity": round(float(1 - cosine.mean()), 6) if many.any() else 0.0,
+        "mean_confidence": round(float(confidence.mean(dtype=np.float64)), 6),
+        "mean_items": round(float(length.mean()), 4),
+    }
