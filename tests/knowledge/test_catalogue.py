@@ -11,7 +11,7 @@ from reaseq.knowledge.errors import KnowledgeError
 
 
 def items(*rows: dict[str, Any]) -> pa.Table:
-    blank = {"category": [], "brand": None, "price": None, "description": None, "attributes": []}
+    blank: dict[str, Any] = {"category": [], "brand": None, "price": None, "description": None, "attributes": []}
     return pa.Table.from_pylist([blank | {"item_id": f"i{n}"} | row for n, row in enumerate(rows)], schema=schema.ITEMS)
 
 
@@ -74,9 +74,13 @@ def test_price_bands_are_thirds_of_the_category_and_equal_prices_share_one() -> 
 def test_an_item_is_shown_as_clean_data_without_empty_parts() -> None:
     table = items(
         {
-            "title": "Lip&amp;Balm <b>Mint</b>\u200b", "category": ["Skin Care"], "brand": "Burt&#39;s", "price": 3.0,
-            "description": "soft " * 600, "attributes": ["Burt's", "Skin Care", "mint"],
-        }  # fmt: skip
+            "title": "Lip&amp;Balm <b>Mint</b>\u200b",
+            "category": ["Skin Care"],
+            "brand": "Burt&#39;s",
+            "price": 3.0,
+            "description": "soft " * 600,
+            "attributes": ["Burt's", "Skin Care", "mint"],
+        }
     )
     (item,) = read_catalogue(table, events(), co_bought=5, description_tokens=512, positive_rating=4.0)
 

@@ -39,7 +39,10 @@ class Bent:
 
 
 def deliberate(
-    tmp_path: Path, rewrite: Rewrite = lambda agent, answer, request: answer, item: dict[str, Any] = ITEM, **settings: Any
+    tmp_path: Path,
+    rewrite: Rewrite = lambda agent, answer, request: answer,
+    item: dict[str, Any] = ITEM,
+    **settings: Any,
 ) -> tuple[Finding, Bent]:
     model = Bent(rewrite)
     with AnswerCache(tmp_path / "cache.sqlite", batch=64) as cache:
@@ -105,7 +108,7 @@ def test_the_second_attempt_is_told_what_was_wrong_and_may_succeed(tmp_path: Pat
         first = "was refused" not in request.messages[-1].content
         return ChatAnswer("no", 1, 1, "stop", "m") if agent == "planner" and first else answer
 
-    finding, model = deliberate(tmp_path, rewrite)
+    finding, _ = deliberate(tmp_path, rewrite)
 
     assert finding.status == "ok"
     assert finding.minutes.invalid == 1

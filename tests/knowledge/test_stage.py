@@ -109,7 +109,7 @@ def test_a_failure_of_the_endpoint_stops_the_stage_and_the_next_start_repeats_no
     tmp_path: Path, workspace: Workspace, scripted: ScriptedEndpoint
 ) -> None:
     dataset = dataset_of(tmp_path / "d", workspace, *({"title": f"Shampoo number {n}"} for n in range(8)))
-    settings = remote(scripted.url, **{"llm.retries": 0, "llm.concurrency": 1})
+    settings = remote(scripted.url, overrides={"llm.retries": 0, "llm.concurrency": 1})
     original, answered = scripted._reply, []
 
     def breaking(raw: str) -> object:

@@ -10,8 +10,8 @@ from reaseq.knowledge.views import Views
 
 WORDS = st.text("abc de", max_size=12)
 ITEM = st.builds(
-    ItemAnswer, reasoning=WORDS, function=st.lists(WORDS, max_size=4), style=st.lists(WORDS, max_size=3), category=WORDS,
-    key_attributes=st.lists(st.builds(Attribute, name=WORDS, value=WORDS), max_size=8),
+    ItemAnswer, reasoning=WORDS, function=st.lists(WORDS, max_size=4), style=st.lists(WORDS, max_size=3),
+    category=WORDS, key_attributes=st.lists(st.builds(Attribute, name=WORDS, value=WORDS), max_size=8),
     season=st.sampled_from(["all", "summer"]), price_tier=st.sampled_from(["unknown", "mid"]),
 )  # fmt: skip
 ENTRY = st.builds(

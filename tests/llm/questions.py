@@ -15,10 +15,35 @@ from reaseq.knowledge.answers import (
 from reaseq.knowledge.prompts import messages, templates
 from reaseq.llm import AnswerSchema, ChatRequest, Decoding
 
-ITEM = {"title": "OPI Nail Lacquer, Big Apple Red, 0.5 Ounce", "category": ["Makeup", "Nails", "Nail Polish"], "brand": "OPI"}
-FACETS = ["function", "key_attributes", "style", "category", "need", "audience", "occasion", "place", "pain_point", "complements"]
-DRAFT = {"item.category": "nails: nail polish", "item.function.0": "brews coffee", "demand.0.need": "salon-looking nails at home"}
-RECORDS = {"planner": Plan, "item_expert": ItemAnswer, "demand_expert": DemandAnswer, "critic": Verdict, "arbiter": Choice}
+ITEM = {
+    "title": "OPI Nail Lacquer, Big Apple Red, 0.5 Ounce",
+    "category": ["Makeup", "Nails", "Nail Polish"],
+    "brand": "OPI",
+}
+FACETS = [
+    "function",
+    "key_attributes",
+    "style",
+    "category",
+    "need",
+    "audience",
+    "occasion",
+    "place",
+    "pain_point",
+    "complements",
+]
+DRAFT = {
+    "item.category": "nails: nail polish",
+    "item.function.0": "brews coffee",
+    "demand.0.need": "salon-looking nails at home",
+}
+RECORDS: dict[str, type[Any]] = {
+    "planner": Plan,
+    "item_expert": ItemAnswer,
+    "demand_expert": DemandAnswer,
+    "critic": Verdict,
+    "arbiter": Choice,
+}
 
 
 def ask(agent: str, item: Any = None, max_tokens: int = 1024, **blocks: Any) -> ChatRequest:

@@ -25,7 +25,9 @@ def test_every_concept_has_functions_needs_and_companions() -> None:
     for concept in KNOWN.concepts:
         assert concept.functions and concept.complements, concept.name
         assert concept.words or concept.genres, concept.name
-        assert all(n.need and n.audience and n.occasion and n.place and n.pain_point for n in concept.needs), concept.name
+        assert all(n.need and n.audience and n.occasion and n.place and n.pain_point for n in concept.needs), (
+            concept.name
+        )
         assert concept.season in ("", "spring", "summer", "autumn", "winter"), concept.name
     assert len({c.name for c in KNOWN.concepts}) == len(KNOWN.concepts)
 
@@ -44,7 +46,14 @@ def test_its_files_stay_readable() -> None:
 
 @pytest.mark.parametrize(
     ("plural", "singular"),
-    [("brushes", "brush"), ("lashes", "lash"), ("berries", "berry"), ("glass", "glass"), ("oils", "oil"), ("bus", "bus")],
+    [
+        ("brushes", "brush"),
+        ("lashes", "lash"),
+        ("berries", "berry"),
+        ("glass", "glass"),
+        ("oils", "oil"),
+        ("bus", "bus"),
+    ],
 )
 def test_plural_and_singular_are_one_word(plural: str, singular: str) -> None:
     assert stem(plural) == stem(singular) == singular

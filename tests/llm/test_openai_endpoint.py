@@ -121,7 +121,7 @@ def test_an_unreachable_endpoint_is_found_out_within_seconds() -> None:
 def test_a_model_that_is_not_served_is_named_with_those_that_are(scripted: ScriptedEndpoint) -> None:
     scripted.served = ["qwen", "llama"]
 
-    with pytest.raises(LlmError, match="'scripted' is not served at .*qwen, llama"):
+    with pytest.raises(LlmError, match=r"'scripted' is not served at .*qwen, llama"):
         connect(scripted, Waits()).check()
 
 

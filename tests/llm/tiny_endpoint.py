@@ -38,7 +38,9 @@ class TinyModel:
         self.compiler = xgrammar.GrammarCompiler(info, max_threads=1)
         self.lock = threading.Lock()
         # Random weights never choose to end a string; a push towards quotes keeps answers short.
-        self.push = torch.tensor([3.0 if '"' in t else 0.0 for t in self.tokenizer.convert_ids_to_tokens(range(size))])
+        self.push = torch.tensor(
+            [3.0 if '"' in t else 0.0 for t in self.tokenizer.convert_ids_to_tokens(list(range(size)))]
+        )
 
     @torch.inference_mode()
     def answer(self, prompt: str, schema: dict[str, Any], max_tokens: int) -> tuple[str, int, int, str]:
@@ -47,7 +49,8 @@ class TinyModel:
             grammar = self.compiler.compile_json_schema(json.dumps(schema), any_whitespace=False)
             matcher = xgrammar.GrammarMatcher(grammar)
             mask = xgrammar.allocate_token_bitmask(1, len(self.tokenizer))
-            step, past, said = ids, None, []
+            said: list[int] = []
+            step, past = ids, None
             while len(said) < max_tokens:
                 out = self.model(step, past_key_values=past, use_cache=True)
                 past, scores = out.past_key_values, out.logits[:, -1] + self.push
@@ -55,10 +58,10 @@ class TinyModel:
                 xgrammar.apply_token_bitmask_inplace(scores, mask)
                 token = int(scores.argmax())
                 if not matcher.accept_token(token) or matcher.is_terminated():
-                    return self.tokenizer.decode(said), ids.shape[1], len(said), "stop"
+                    return str(self.tokenizer.decode(said)), ids.shape[1], len(said), "stop"
                 said.append(token)
                 step = torch.tensor([[token]])
-            return self.tokenizer.decode(said), ids.shape[1], len(said), "length"
+            return str(self.tokenizer.decode(said)), ids.shape[1], len(said), "length"
 
 
 def _train_tokenizer() -> PreTrainedTokenizerFast:
@@ -66,7 +69,10 @@ def _train_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=600, special_tokens=["<eos>"], initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+        vocab_size=600,
+        special_tokens=["<eos>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
     )
     tokenizer.train_from_iterator([text for agents in PROMPTS.values() for text in agents.values()], trainer)
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<eos>", clean_up_tokenization_spaces=False)
