@@ -70,6 +70,19 @@ def rank(
     rank_for(runs.resolve(), run, user, candidates)
 
 
+@app.command()
+def golden(
+    request: Annotated[int, typer.Argument(help="Which of the model's golden requests, from 0.")] = 0,
+    expected: Annotated[bool, typer.Option("--expected", help="The scores it must get, instead.")] = False,
+    run: RunName = "latest",
+    runs: Runs = RUNS,
+) -> None:
+    """Print a golden request as JSON for curl: POST it to Triton's /v2/models/reaseq_ranker/infer."""
+    from reaseq.cli.serve import print_golden
+
+    print_golden(runs.resolve(), run, request, expected)
+
+
 @show.command("item")
 def show_item(item_id: str, run: RunName = "latest", runs: Runs = RUNS) -> None:
     """What the agents concluded about an item, and its nearest neighbours by item vector."""

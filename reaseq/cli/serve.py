@@ -1,11 +1,14 @@
 """`reaseq serve` and `reaseq rank`: the servers, and one question to them."""
 
+import json
+import sys
 from pathlib import Path
 
 from reaseq.cli import console
 from reaseq.cli.answering import (
     RankingRequest,
     Registered,
+    RequestError,
     example_request,
     parse_candidates,
     print_answer,
@@ -14,7 +17,8 @@ from reaseq.cli.answering import (
 )
 from reaseq.cli.runs import Run, find_run
 from reaseq.platform.features import OnlineFeatures
-from serving.ranker_client import MODEL_NAME
+from reaseq.ranking.bundle import MODEL_NAME, Bundle
+from serving.oip import infer_body
 from serving.serve import STATE, Ports, Running, serve_forever
 from serving.serve import rank as ask
 from serving.state import find_running
@@ -48,6 +52,16 @@ def rank_for(runs: Path, run: str, user: str, candidates: str) -> None:
     else:
         answer = rank_once(this, request)
     print_answer(answer)
+
+
+def print_golden(runs: Path, run: str, request: int, expected: bool) -> None:
+    """The work of `reaseq golden`."""
+    requests = Bundle(find_run(runs, run).artifact("ranker_full")).golden()
+    if not 0 <= request < len(requests):
+        raise RequestError(f"golden request {request} is not there; the model has {len(requests)}, from 0.")
+    inputs, scores = requests[request]
+    body = {"outputs": [{"name": "scores", "data": scores.tolist()}]} if expected else infer_body(inputs)
+    sys.stdout.write(json.dumps(body) + "\n")
 
 
 def _state_file(run: Run) -> Path:

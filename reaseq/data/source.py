@@ -98,8 +98,8 @@ def open_folder(source: str, dataset: str) -> Path:
     """
     if not source:
         raise SourceMissingError(
-            f"data.source is empty: dataset {dataset!r} is read from a folder. Set data.source (--source) to the folder "
-            "that holds its files."
+            f"data.source is empty: dataset {dataset!r} is read from a folder. Set data.source (--source) to the "
+            "folder that holds its files."
         )
     folder = Path(source)
     if not folder.is_dir():

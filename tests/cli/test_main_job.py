@@ -1,17 +1,26 @@
-"""The main job, end to end: one command, and everything that a person expects to find afterwards."""
+"""The main job, end to end: one command, and everything that a person expects to find afterwards; then the same job,
+killed three times. One file, because all of it shares one run."""
 
 import json
+import os
 import re
+import signal
+import subprocess
+import time
+from pathlib import Path
 
 import httpx
 import numpy as np
+import psutil
 import pytest
 
 from reaseq.artifacts import open_artifact
+from reaseq.errors import ArtifactError
 from reaseq.platform import registry
 from reaseq.ranking.bundle import Bundle
+from serving.oip import infer_body
 from tests.cli.conftest import Done
-from tests.cli.main_job import reaseq
+from tests.cli.main_job import arguments, command, environment, reaseq
 
 
 def test_it_ends_with_metrics_a_ranking_and_the_paths(done: Done) -> None:
@@ -76,14 +85,7 @@ def test_served_scores_are_those_of_in_process_onnxruntime_for_any_client(done: 
     assert httpx.get(f"http://{serving['http']}/v2/health/ready").status_code == 200
     bundle = Bundle.open(open_artifact(next(done.folder.glob("pipeline/*/ranker-training-2/ranker"))))
     for inputs, expected in bundle.golden():
-        kinds = {"int64": "INT64", "float32": "FP32"}
-        body = {
-            "inputs": [
-                {"name": n, "shape": list(v.shape), "datatype": kinds[str(v.dtype)], "data": v.ravel().tolist()}
-                for n, v in inputs.items()
-            ]
-        }
-        told = httpx.post(f"http://{serving['http']}/v2/models/reaseq_ranker/infer", json=body).json()
+        told = httpx.post(f"http://{serving['http']}/v2/models/reaseq_ranker/infer", json=infer_body(inputs)).json()
         scores = np.array(told["outputs"][0]["data"], np.float32)
         assert np.abs(scores - expected).max() <= 1e-5
 
@@ -110,11 +112,6 @@ def test_a_port_in_use_is_named_with_its_option(done: Done, serving) -> None:
 
 @pytest.fixture(scope="module")
 def serving(done: Done):
-    import subprocess
-    import time
-
-    from tests.cli.main_job import command, environment
-
     ports = ("--port", "0", "--http-port", "0", "--grpc-port", "0", "--metrics-port", "0")
     process = subprocess.Popen(
         command("serve", *ports, "--runs", str(done.runs)), env=environment(), stdout=subprocess.PIPE, text=True
@@ -129,3 +126,39 @@ def serving(done: Done):
     process.terminate()
     assert process.wait(timeout=30) == 0
     assert not state.exists()
+
+
+def start_and_kill(runs: Path, stage: str, delay: float) -> None:
+    """Kill the command line `delay` seconds after `stage` began."""
+    process = subprocess.Popen(command(*arguments(runs)), env=environment(), stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 200
+    while time.monotonic() < deadline and process.poll() is None:
+        events = [e for f in runs.glob("*/progress.jsonl") for e in f.read_text().splitlines() if e.endswith("}")]
+        if any(e["event"] == "stage_started" and e["stage"] == stage for e in map(json.loads, events)):
+            break
+        time.sleep(0.02)
+    time.sleep(delay)
+    children = psutil.Process(process.pid).children(recursive=True)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert not alive, f"left running: {alive}"
+
+
+@pytest.mark.timeout(600)
+def test_three_kills_cost_no_result_and_change_no_byte(done: Done, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    for stage, delay in (("knowledge_distillation", 0.3), ("behavior_modeling", 2.0), ("ranker_training (full)", 2.0)):
+        start_and_kill(runs, stage, delay)
+        for partial in [p for p in runs.rglob(".*.partial") if p.is_dir()]:
+            with pytest.raises(ArtifactError):
+                open_artifact(partial)
+    last = reaseq(*arguments(runs))
+    assert last.returncode == 0, last.stdout + last.stderr
+    assert "taken up again" in last.stdout
+    assert len(list(runs.glob("*/run.json"))) == 2  # the run, and `latest`
+    assert stages(runs / "latest") == stages(done.folder)
+
+
+def stages(run: Path) -> dict[str, str]:
+    return {name: stage["digest"] for name, stage in json.loads((run / "summary.json").read_text())["stages"].items()}
