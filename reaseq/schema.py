@@ -97,7 +97,7 @@ class Demand(Record):
 
 
 class Provenance(Record):
-    """Where a knowledge record came from. Wall-clock cost is in the artifact's `ledger.json`, not here: this table is
+    """Where a knowledge record came from. Wall-clock cost is in the artifact's facts, not here: this table is
     byte-for-byte reproducible."""
 
     backend: str

@@ -26,9 +26,8 @@ def behavior_inference(
     """
     from pathlib import Path
 
-    from reaseq.behavior.stage import infer_behaviors
-
     from components.opening import describe, opened
+    from reaseq.behavior.stage import infer_behaviors
 
     inputs = {"dataset": dataset, "item_vectors": item_vectors, "denoiser": denoiser}
     with opened("behavior_inference", config, workspace, **inputs) as stage:

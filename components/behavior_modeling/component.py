@@ -20,9 +20,8 @@ def behavior_modeling(
     """
     from pathlib import Path
 
-    from reaseq.behavior.stage import fit_denoiser
-
     from components.opening import describe, opened
+    from reaseq.behavior.stage import fit_denoiser
 
     with opened("behavior_modeling", config, workspace, dataset=dataset, item_vectors=item_vectors) as stage:
         out = Path(denoiser.path)

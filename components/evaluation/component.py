@@ -40,10 +40,9 @@ def evaluation(
     """
     from pathlib import Path
 
-    from reaseq.evaluation.stage import evaluate
-
     from components.opening import describe, opened
     from components.showing import show
+    from reaseq.evaluation.stage import evaluate
 
     inputs = {"dataset": dataset, "knowledge": knowledge, "item_vectors": item_vectors, "denoiser": denoiser}
     inputs |= {"inferred_behaviors": inferred_behaviors, "ranker_id": ranker_id, "ranker_full": ranker_full}

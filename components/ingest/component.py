@@ -10,7 +10,7 @@ from components import IMAGE
 @component(base_image=IMAGE, install_kfp_package=False)
 def ingest(
     dataset_name: str, source: str, preset: str, seed: int, overrides: dict, workspace: str, dataset: Output[Dataset]
-) -> NamedTuple("Outputs", [("config", str)]):
+) -> NamedTuple("Outputs", [("config", str)]):  # type: ignore[valid-type]
     """Read a catalogue and a log, validate, quarantine what is bad, split by time, build impressions.
 
     Args:
@@ -24,10 +24,9 @@ def ingest(
     """
     from pathlib import Path
 
-    from reaseq.data.stage import ingest as run
-
     from components.opening import describe, opened
     from reaseq.config import load
+    from reaseq.data.stage import ingest as run
 
     names = {"data.dataset": dataset_name, "data.source": source}
     config = load(preset, seed=int(seed), overrides={**overrides, **names}).model_dump_json()

@@ -20,9 +20,8 @@ def item_representation(
     """
     from pathlib import Path
 
-    from reaseq.representation.stage import represent
-
     from components.opening import describe, opened
+    from reaseq.representation.stage import represent
 
     with opened("item_representation", config, workspace, dataset=dataset, knowledge=knowledge) as stage:
         out = Path(item_vectors.path)

@@ -17,9 +17,8 @@ def knowledge_distillation(config: str, workspace: str, dataset: Input[Dataset],
     """
     from pathlib import Path
 
-    from reaseq.knowledge.stage import distill
-
     from components.opening import describe, opened
+    from reaseq.knowledge.stage import distill
 
     with opened("knowledge_distillation", config, workspace, dataset=dataset) as stage:
         describe(knowledge, distill(stage.config, **stage.inputs, out=Path(knowledge.path), workspace=stage.workspace))

@@ -28,9 +28,8 @@ def ranker_training(
     """
     from pathlib import Path
 
-    from reaseq.ranking.stage import train_ranker
-
     from components.opening import describe, opened
+    from reaseq.ranking.stage import train_ranker
 
     inputs = {"dataset": dataset, "item_vectors": item_vectors, "inferred_behaviors": inferred_behaviors}
     with opened(f"ranker_training ({variant})", config, workspace, **inputs) as stage:
