@@ -8,7 +8,12 @@ from typing import Any
 
 from reaseq.config import Json, RunConfig
 
-PACKAGES = ("reaseq", "torch", "transformers", "onnxruntime", "faiss-cpu", "numpy", "pyarrow", "scikit-learn")
+# fmt: off
+PACKAGES = (
+    "reaseq", "torch", "transformers", "onnxruntime", "faiss-cpu", "numpy", "pyarrow", "scikit-learn",
+    "kfp", "mlflow", "feast", "kserve", "tritonclient", "nvidia-pytriton",
+)
+# fmt: on
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 _SECRET_PARAMETER = re.compile(r"(?i)([?&][\w-]*(?:key|token|secret|password|signature)[\w-]*=)[^&#\s]+")
