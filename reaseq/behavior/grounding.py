@@ -15,6 +15,8 @@ from torch import Tensor
 SHORTLIST = 32
 """Nearest items to a slot's ẑ that are scored."""
 LEAST_CONFIDENCE = 1e-6
+MOST_SIMILARITIES = 1 << 25
+"""Cosines held in memory at once; users beyond that are grounded in turn."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,17 @@ def ground(
         latent: ẑ [B, S, 128]; log_probs: [B, S, L, K]; codes: int64 [B, S, L], what the sampler decided for.
         history: item indices int64 [B, N], 0 = none; everything in the user's log before the snapshot.
     """
+    block = max(1, MOST_SIMILARITIES // max(1, codes.shape[1] * len(catalogue.items)))
+    parts = [
+        _ground(latent[at], log_probs[at], codes[at], history[at], catalogue, scale, rules)
+        for at in (slice(low, low + block) for low in range(0, len(codes), block))
+    ]
+    return Grounded(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+
+def _ground(
+    latent: Tensor, log_probs: Tensor, codes: Tensor, history: Tensor, catalogue: Catalogue, scale: float, rules: Rules
+) -> tuple[Tensor, Tensor, Tensor]:
     users, _, levels = codes.shape
     items, score = _candidates(latent, log_probs, codes, history, catalogue, scale)  # [B, S, N]
     confidence = (score / levels).exp().clamp(LEAST_CONFIDENCE, 1.0)
@@ -103,14 +116,15 @@ def ground(
     mean = F.normalize(behaviours.sum(1), dim=-1)
     allowed &= torch.einsum("bsnd,bd->bsn", z, mean) >= rules.consistency_floor
 
-    worth = confidence * catalogue.novelty[items]
-    best = worth.masked_fill(~allowed, 0).flatten(1).amax(1).clamp(min=1e-12)
-    relevance = worth / best[:, None, None]  # in (0, 1] like the cosines it is traded against
+    worth = (confidence * catalogue.novelty[items]).log()
+    least = worth.masked_fill(~allowed, torch.inf).flatten(1).amin(1)[:, None, None]
+    most = worth.masked_fill(~allowed, -torch.inf).flatten(1).amax(1)[:, None, None]
+    relevance = (worth - least) / (most - least).clamp(min=1e-6)  # 0…1, like the cosines it is traded against
     likeness = torch.zeros_like(relevance)
     rows = torch.arange(users)
     chosen, places, strength = [], [], []
     for step in range(rules.inferred):
-        value = rules.mmr_lambda * relevance - (1 - rules.mmr_lambda) * likeness
+        value: Tensor = rules.mmr_lambda * relevance - (1 - rules.mmr_lambda) * likeness
         flat = value.masked_fill(~allowed, -torch.inf).flatten(1)
         top = flat.argmax(1)
         there = flat[rows, top] > -torch.inf
@@ -125,7 +139,7 @@ def ground(
         allowed[rows, slot] = False
     picked, where, sure = torch.stack(chosen, 1), torch.stack(places, 1), torch.stack(strength, 1)
     order = sure.argsort(dim=1, descending=True, stable=True)
-    return Grounded(picked.gather(1, order), where.gather(1, order), sure.gather(1, order))
+    return picked.gather(1, order), where.gather(1, order), sure.gather(1, order)
 
 
 def _candidates(

@@ -1,8 +1,10 @@
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reaseq.behavior import grounding
 from reaseq.behavior.grounding import Catalogue, Rules, consistency_floor, ground, score_catalogue
 from tests.behavior.toys import LEVELS, SIZE, toy_tables
 
@@ -54,8 +56,6 @@ def test_an_item_that_codes_and_latent_agree_on_comes_first() -> None:
 
 
 def test_an_item_with_just_the_codes_is_a_candidate_however_far_its_vector() -> None:
-    from reaseq.behavior import grounding
-
     latent, log_probs, codes = _world(1, users=1, slots=1)
     shortlist, grounding.SHORTLIST = grounding.SHORTLIST, 2
     try:
@@ -78,6 +78,16 @@ def test_scores_of_candidates_are_those_of_the_whole_catalogue() -> None:
     whole = score_catalogue(latent.flatten(0, 1), log_probs.flatten(0, 1), catalogue, SCALE).view(2, 3, -1)
     listed = score > -torch.inf
     assert torch.allclose(whole.gather(2, items)[listed], score[listed], atol=1e-4)
+
+
+def test_users_grounded_in_turn_get_what_they_get_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    catalogue, rules = Catalogue.known_before(np.arange(1, 31), Z, CODES), Rules(4, 0.7, -1.0)
+    history = torch.tensor([[1, 2], [3, 0], [4, 5]])
+    together = ground(*_world(2), history, catalogue, SCALE, rules)
+    monkeypatch.setattr(grounding, "MOST_SIMILARITIES", 1)
+    in_turn = ground(*_world(2), history, catalogue, SCALE, rules)
+    assert torch.equal(in_turn.items, together.items)
+    assert torch.allclose(in_turn.confidence, together.confidence)
 
 
 def test_rare_items_are_more_novel() -> None:

@@ -55,14 +55,16 @@ def _bytes(artifact: Artifact) -> dict[str, str]:
     return {name: entry.sha256 for name, entry in artifact.manifest.files.items()}
 
 
-def _changed(dataset: Artifact, out: Path, change: Callable[[pa.Table], pa.Table]) -> Artifact:
+def _changed(
+    dataset: Artifact, out: Path, change: Callable[[pa.Table], pa.Table], **facts: dict[str, object]
+) -> Artifact:
     """The dataset with another log."""
 
     def write(draft: Draft) -> None:
         for name in ("items.parquet", "impressions.parquet", "quarantine.jsonl"):
             (draft.path / name).write_bytes(dataset.file(name).read_bytes())
         draft.write_table("interactions.parquet", change(dataset.table("interactions.parquet")), INTERACTIONS)
-        draft.facts.update(dataset.facts)
+        draft.facts.update(dataset.facts | facts)
 
     workspace = Workspace(out.parent / f"{out.name}-workspace")
     return build(out, kind="dataset", config={"changed": out.name}, inputs={}, write=write, workspace=workspace)
@@ -186,6 +188,34 @@ def test_the_same_seed_gives_the_same_bytes(
     assert _bytes(fitted) == _bytes(denoiser)
     again = infer_behaviors(CONFIG, *world, fitted, tmp_path / "inferred", workspace)
     assert _bytes(again) == _bytes(inferred)
+
+
+def test_leave_one_out_sees_training_events_only(tmp_path: Path, world: tuple[Artifact, Artifact]) -> None:
+    """The last two events of each user are held out; whatever they are, the inferences stay."""
+
+    def held_out(item: str | None) -> Callable[[pa.Table], pa.Table]:
+        def change(table: pa.Table) -> pa.Table:
+            users, items = table.column("user_id").to_pylist(), table.column("item_id").to_pylist()
+            left = [users[row:].count(user) for row, user in enumerate(users)]
+            splits = [{1: "test", 2: "valid"}.get(n, "train") for n in left]
+            if item is not None:
+                items = [item if split != "train" else own for own, split in zip(items, splits, strict=True)]
+            table = table.set_column(1, "item_id", pa.array(items, pa.string()))
+            return table.set_column(table.schema.names.index("split"), "split", pa.array(splits, pa.string()))
+
+        return change
+
+    rows = []
+    for name, item in (("as it was", None), ("other", smallworld.item_id(7))):
+        split = {"kind": "leave_one_out", "valid_start": 0, "test_start": 0}
+        dataset = _changed(world[0], tmp_path / name, held_out(item), split=split)
+        workspace = Workspace(tmp_path / f"{name}-w")
+        model = fit_denoiser(CONFIG, dataset, world[1], tmp_path / f"{name}-denoiser", workspace)
+        made = infer_behaviors(CONFIG, dataset, world[1], model, tmp_path / f"{name}-inferred", workspace)
+        rows.append(made.table("inferred_behaviors.parquet").drop(["version"]).to_pylist())
+        trained = Dataset.open(dataset).log.only_train()
+        assert made.facts["snapshots"][-1] == trained.timestamps.max() + 1
+    assert rows[0] == rows[1]
 
 
 class Killed(Exception):
