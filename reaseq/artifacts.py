@@ -5,7 +5,7 @@
 The manifest is written last and the folder appears by one rename, so a folder that a killed process left behind is no
 artifact: `open_artifact` refuses it, as it refuses a changed byte, a missing file or another version.
 
-`build` is how a stage makes its artifact. Its key is the digest of kind, version, configuration and inputs; what an
+`build` is how a stage makes its artifact. Its key is the digest of kind, versions, configuration and inputs; what an
 earlier start finished under the same key is taken over from the workspace instead of being made again, and what it left
 unfinished (checkpoints, caches) is found again in `draft.scratch`.
 """
@@ -180,7 +180,7 @@ def build(
     """
     out = Path(out)
     sources = {source: artifact.digest for source, artifact in sorted(inputs.items())}
-    key = digest([kind, name, VERSIONS[kind], config, sources])
+    key = digest([kind, name, VERSIONS[kind], reaseq.__version__, config, sources])
     finished = workspace.finished(kind, key)
     with _sole_writer(finished):
         try:

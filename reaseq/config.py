@@ -238,6 +238,7 @@ PRESETS: dict[str, Json] = {
             "layers": 3,
             "epochs": 10,
             "batch_slots": 1024,
+            "lr": 2e-3,
             "snapshots": 3,
             "reverse_steps": 4,
         },

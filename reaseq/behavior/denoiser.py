@@ -66,12 +66,20 @@ class Block(nn.Module):
         self.gate_up = nn.Linear(width, 2 * inner, bias=False)
         self.mlp_out = nn.Linear(inner, width, bias=False)
 
-    def forward(self, x: Tensor, keys: Tensor | None) -> Tensor:  # x [B, T, d], keys bool [B, 1, 1, T]
+    def forward(self, x: Tensor, keys: Tensor | None, wanted: Tensor | None = None) -> Tensor:
+        """x [B, T, d]; keys bool [B, 1, 1, T]; `wanted` int64 [B, T', 1]: tokens to put out, all if None."""
         batch, tokens, width = x.shape
-        qkv = self.qkv(self.attention_norm(x)).view(batch, tokens, 3, self.heads, width // self.heads)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)
+        split = (self.heads, width // self.heads)
+        normed = self.attention_norm(x)
+        if wanted is None:
+            query, key, value = self.qkv(normed).view(batch, tokens, 3, *split).permute(2, 0, 3, 1, 4)
+        else:
+            index = wanted.expand(-1, -1, width)
+            x = x.gather(1, index)
+            query = F.linear(normed.gather(1, index), self.qkv.weight[:width]).unflatten(-1, split).transpose(1, 2)
+            key, value = F.linear(normed, self.qkv.weight[width:]).view(batch, tokens, 2, *split).permute(2, 0, 3, 1, 4)
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=keys)
-        x = x + self.attention_out(mixed.transpose(1, 2).reshape(batch, tokens, width))
+        x = x + self.attention_out(mixed.transpose(1, 2).flatten(2))
         gate, up = self.gate_up(self.mlp_norm(x)).chunk(2, -1)
         return x + self.mlp_out(F.silu(gate) * up)
 
@@ -103,17 +111,23 @@ class ReaSeqDenoiser(PreTrainedModel):
         self.log_scale = nn.Parameter(torch.empty(()))
         self.post_init()
 
-    def forward(self, batch: SlotBatch) -> Tensor:
-        """Hidden states [B, S, L, d]; those of absent slots mean nothing."""
+    def forward(self, batch: SlotBatch, wanted: Tensor | None = None) -> Tensor:
+        """Hidden states [B, S, L, d]; those of absent slots mean nothing. With `wanted` int64 [B, S'] those of these
+        slots alone, [B, S', L, d], which saves most of the last block."""
         x, context = self.embedding(batch)
         sequences, slots, levels, width = x.shape
         keys = None  # a batch without padding needs no mask, and is faster without
         if not bool(batch.present.all()):
             keys = batch.present.repeat_interleave(levels, 1)[:, None, None]
         x = x.view(sequences, slots * levels, width)
-        for block in self.blocks:
+        *early, last = self.blocks
+        for block in early:
             x = block(x, keys)
-        return self.head(self.norm(x)).view(sequences, slots, levels, width) + self.context_gain * context
+        tokens = None
+        if wanted is not None:
+            tokens = (wanted[..., None] * levels + torch.arange(levels, device=x.device)).flatten(1)[..., None]
+        x = last(x, keys, tokens)
+        return self.head(self.norm(x)).view(sequences, -1, levels, width) + self.context_gain * context
 
     def code_logits(self, hidden: Tensor) -> Tensor:
         """[..., L, d] → logits [..., L, K]."""

@@ -74,10 +74,10 @@ class Sampler:
             masked = codes == mask_code
             full = batch.codes.clone()
             full[rows, index] = codes
-            hidden = self._forward(batch, full)[rows, index]  # [B, S', L, d]
+            hidden = self._forward(batch, full, index)  # [B, S', L, d]
             log_probs = self.model.code_logits(hidden).log_softmax(-1)
             if self.guidance > 0:
-                free = self.model.code_logits(self._forward(alone, codes)).log_softmax(-1)
+                free = self._unconditional(alone, codes, step)
                 log_probs = ((1 + self.guidance) * log_probs - self.guidance * free).log_softmax(-1)
             noise = self._noise_of(step, turn)
             choice = (log_probs + self.temperature * noise if self.temperature > 0 else log_probs).argmax(-1)
@@ -89,10 +89,20 @@ class Sampler:
             latents = torch.where(open_slots, self.model.latent(hidden), latents)
         return Sampled(codes.cpu(), settled.cpu(), latents.cpu())
 
-    def _forward(self, batch: SlotBatch, codes: Tensor) -> Tensor:
+    def _forward(self, batch: SlotBatch, codes: Tensor, wanted: Tensor | None = None) -> Tensor:
         self.forwards += 1
-        hidden: Tensor = self.model(SlotBatch(codes, batch.recency, batch.gap, batch.action, batch.present))
+        hidden: Tensor = self.model(SlotBatch(codes, batch.recency, batch.gap, batch.action, batch.present), wanted)
         return hidden
+
+    def _unconditional(self, alone: SlotBatch, codes: Tensor, step: int) -> Tensor:
+        """Log-probabilities without history. While all is masked, users with the same buckets share one row."""
+        if step > 0:
+            return self.model.code_logits(self._forward(alone, codes)).log_softmax(-1)
+        buckets, row = torch.unique(torch.cat([alone.recency, alone.gap], 1), dim=0, return_inverse=True)
+        recency, gap = buckets.split(alone.gap.shape[1], 1)
+        masked = codes[:1].expand(len(buckets), -1, -1)
+        shared = SlotBatch(masked, recency, gap, torch.zeros_like(gap), torch.ones_like(gap, dtype=torch.bool))
+        return self.model.code_logits(self._forward(shared, masked)).log_softmax(-1)[row]
 
     def _noise_of(self, step: int, turn: Tensor) -> Tensor:
         """One table of noise, which each user reads from a place of its own: slots and codes are rotated by the key."""

@@ -42,6 +42,13 @@ def test_a_sequence_does_not_feel_its_batch_mates() -> None:
             assert torch.allclose(model(one)[0], together[row, :length], atol=1e-5)
 
 
+def test_asking_for_some_slots_gives_what_asking_for_all_does() -> None:
+    model, batch = toy_model(), _batch([3, 9, 6])
+    wanted = torch.tensor([[2, 0], [8, 3], [1, 5]])
+    with torch.no_grad():
+        assert torch.allclose(model(batch, wanted), model(batch)[torch.arange(3)[:, None], wanted], atol=1e-5)
+
+
 def test_attention_looks_both_ways() -> None:
     model, batch = toy_model(), _batch([6])
     last, first = batch.codes.clone(), batch.codes.clone()
