@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.markup import escape
 
 from components.registration.register import RECORD
 from reaseq.cli import console
@@ -136,13 +135,11 @@ def read_answer(run: Run, request: RankingRequest, told: dict[str, Any], parity:
 def print_answer(answer: Answer) -> None:
     """The best of the ranking, as a table."""
     rows = [
-        (f"{place}", escape(title), escape(item), f"{score:.4f}")
+        (f"{place}", title, item, f"{score:.4f}")
         for place, (item, title, score) in enumerate(answer.ranking[:SHOWN], start=1)
     ]
     title = f"Ranking of user {answer.request.user_id} from Triton (version {answer.model_version})"
-    grid = console.table(escape(title), ["", "title", "item", "score"], rows)
-    grid.columns[1].justify = "left"
-    console.out.print(grid)
+    console.print_table(title, ["", "title", "item", "score"], rows, text_columns=3)
     if len(answer.ranking) > SHOWN:
         console.out.print(f"  … and {len(answer.ranking) - SHOWN} more", style="dim")
     if answer.degraded:

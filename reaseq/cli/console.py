@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -80,11 +81,14 @@ def print_error(message: str) -> None:
     err.print(text, markup=False, soft_wrap=True)
 
 
-def table(title: str, columns: list[str], rows: Sequence[tuple[str, ...]]) -> Table:
-    """A plain table; the first column is left-aligned, the others right-aligned."""
-    grid = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+def print_table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int = 1, header: bool = True
+) -> None:
+    """A plain table under its title. Cells are text, never markup; the first `text_columns` are left-aligned."""
+    grid = Table(box=None, pad_edge=False, show_header=header)
     for place, column in enumerate(columns):
-        grid.add_column(column, justify="left" if place == 0 else "right", overflow="fold")
+        grid.add_column(column, justify="left" if place < text_columns else "right", overflow="fold")
     for row in rows:
-        grid.add_row(*row)
-    return grid
+        grid.add_row(*map(escape, row))
+    out.print(title, style="bold", markup=False, soft_wrap=True)
+    out.print(grid)

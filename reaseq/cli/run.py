@@ -66,7 +66,7 @@ def _finish(runs: Path, this: Run, config: RunConfig, answer: Answer, started: d
 
 def _print_end(this: Run, answer: Answer) -> None:
     console.out.print()
-    console.out.print(console.table("Test period", ["metric", "ID-only", "full model"], headline(this.summary)))
+    console.print_table("Test period", ["metric", "ID-only", "full model"], headline(this.summary))
     console.out.print()
     print_answer(answer)
     console.out.print()

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
-from rich.markup import escape
 
 from reaseq.artifacts import Artifact
 from reaseq.cli import console
@@ -43,15 +42,14 @@ def show_item(runs: Path, run: str, item_id: str) -> None:
     provenance = json.loads(record["provenance"])
     rows += [("by", f"{provenance['backend']} ({provenance['model']}), prompt version {provenance['prompt_version']}")]
     rows += [("codes", " ".join(map(str, vectors.codes[index])))]
-    console.out.print(_two_columns(f"{item_id} · {dataset.titles[index - 1]}", rows))
+    title = f"{item_id} · {dataset.titles[index - 1]}"
+    console.print_table(title, ["", ""], rows, text_columns=2, header=False)
     console.out.print()
     similarity = vectors.z @ vectors.z[index]
     similarity[[0, index]] = -np.inf
     nearest = np.argsort(-similarity, kind="stable")[:NEIGHBOURS]
-    neighbours = [
-        (escape(dataset.titles[n - 1]), escape(dataset.item_ids[n - 1]), f"{similarity[n]:.3f}") for n in nearest
-    ]
-    console.out.print(console.table("Nearest items", ["title", "item", "cosine"], neighbours))
+    neighbours = [(dataset.titles[n - 1], dataset.item_ids[n - 1], f"{similarity[n]:.3f}") for n in nearest]
+    console.print_table("Nearest items", ["title", "item", "cosine"], neighbours, text_columns=2)
 
 
 def show_user(runs: Path, run: str, user_id: str) -> None:
@@ -65,11 +63,11 @@ def show_user(runs: Path, run: str, user_id: str) -> None:
     events = slice(int(dataset.log.offsets[place]), int(dataset.log.offsets[place + 1]))
     titles, categories = dataset.titles, dataset.top_categories
     logged = [
-        (escape(titles[i - 1]), escape(categories[i - 1]), _day(t))
+        (titles[i - 1], categories[i - 1], _day(t))
         for i, t in zip(dataset.log.items[events][::-1], dataset.log.timestamps[events][::-1], strict=True)
     ]
     title = f"Log of {user_id}: {len(logged)} behaviours, newest first"
-    console.out.print(console.table(escape(title), ["title", "category", "day"], logged[:LOG_ROWS]))
+    console.print_table(title, ["title", "category", "day"], logged[:LOG_ROWS], text_columns=2)
     console.out.print()
     inferred = _inferences(this.artifact("inferred_behaviors"), user_id)
     if inferred is None:
@@ -77,11 +75,11 @@ def show_user(runs: Path, run: str, user_id: str) -> None:
         return
     indices = dataset.index_of(inferred["item_ids"])
     rows = [
-        (escape(titles[i - 1]), escape(categories[i - 1]), f"{c:.3f}", _day(t.timestamp() * 1e6))
+        (titles[i - 1], categories[i - 1], f"{c:.3f}", _day(t.timestamp() * 1e6))
         for i, c, t in zip(indices, inferred["confidence"], inferred["slot_times"], strict=True)
     ]
     title = f"Inferred at {inferred['snapshot']:%Y-%m-%d} (no event at or after it was seen)"
-    console.out.print(console.table(title, ["title", "category", "confidence", "slot"], rows))
+    console.print_table(title, ["title", "category", "confidence", "slot"], rows, text_columns=2)
 
 
 def open_ui(runs: Path, port: int) -> None:
@@ -114,13 +112,3 @@ def _plain(value: Any) -> str:
 
 def _day(microseconds: float) -> str:
     return f"{datetime.fromtimestamp(microseconds / 1e6, UTC):%Y-%m-%d}"
-
-
-def _two_columns(title: str, rows: list[tuple[str, str]]) -> Any:
-    grid = console.table(escape(title), ["", ""], [])
-    grid.show_header = False
-    grid.columns[0].style = "dim"
-    grid.columns[1].justify = "left"
-    for name, value in rows:
-        grid.add_row(name, escape(value))
-    return grid

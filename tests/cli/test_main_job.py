@@ -4,6 +4,7 @@ killed three times. One file, because all of it shares one run."""
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -78,6 +79,20 @@ def test_unknown_ids_and_runs_are_one_paragraph_and_no_traceback(done: Done) -> 
         assert told.returncode == 1
         assert told.stderr.startswith("error: ")
         assert "Traceback" not in told.stderr
+
+
+def test_a_corrupted_byte_is_refused(done: Done, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    shutil.copytree(done.runs, runs, symlinks=True)
+    items = next((runs / "latest").resolve().glob("pipeline/*/ingest/dataset/items.parquet"))
+    content = bytearray(items.read_bytes())
+    content[len(content) // 2] ^= 1
+    items.write_bytes(content)
+    told = reaseq("show", "user", "u1", "--runs", str(runs))
+    assert told.returncode == 1
+    assert told.stderr.startswith("error: ")
+    assert "items.parquet was changed after it was written" in " ".join(told.stderr.split())
+    assert "Traceback" not in told.stderr
 
 
 def test_served_scores_are_those_of_in_process_onnxruntime_for_any_client(done: Done, serving) -> None:
