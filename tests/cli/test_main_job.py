@@ -160,7 +160,6 @@ def start_and_kill(runs: Path, stage: str, delay: float) -> None:
     assert not alive, f"left running: {alive}"
 
 
-@pytest.mark.timeout(600)
 def test_three_kills_cost_no_result_and_change_no_byte(done: Done, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     for stage, delay in (("knowledge_distillation", 0.3), ("behavior_modeling", 2.0), ("ranker_training (full)", 2.0)):
