@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from reaseq.artifacts import Artifact
+from reaseq.artifacts import Artifact, whole
 from reaseq.data.dataset import Dataset, EventLog
 from reaseq.platform.errors import FeatureStoreError
 from reaseq.schema import ITEM_KNOWLEDGE, TIMESTAMP, USER_HISTORY, USER_PROFILE, VECTOR_DIM
@@ -79,9 +79,8 @@ def write(tables: Mapping[str, pa.Table], folder: Path) -> None:
     """Write `<view>.parquet` files; each appears whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
-        partial = folder / f".{name}.partial"
-        pq.write_table(table.cast(SCHEMAS[name]), partial, compression="zstd", coerce_timestamps="us")
-        partial.replace(folder / f"{name}.parquet")
+        with whole(folder / f"{name}.parquet") as partial:
+            pq.write_table(table.cast(SCHEMAS[name]), partial, compression="zstd", coerce_timestamps="us")
 
 
 def user_history(log: EventLog, item_ids: list[str], limit: int) -> pa.Table:

@@ -4,7 +4,6 @@ Tensors are named `model/…`, `best/…` and `adam/<parameter>/<moment>`; the p
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+
+from reaseq.artifacts import whole
 
 FILE = "denoiser.checkpoint.safetensors"
 
@@ -24,12 +25,9 @@ def save_checkpoint(
     for name, parameter in model.named_parameters():
         for moment, value in optimizer.state[parameter].items():
             tensors[f"adam/{name}/{moment}"] = value
-    partial = folder / f".{FILE}.partial"
     contiguous = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    save_file(contiguous, partial, metadata={"progress": json.dumps(progress)})
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
-    partial.replace(folder / FILE)
+    with whole(folder / FILE) as partial:
+        save_file(contiguous, partial, metadata={"progress": json.dumps(progress)})
 
 
 def load_checkpoint(

@@ -1,6 +1,5 @@
 """Inferring behaviours for the users of one snapshot, chunk by chunk; finished chunks survive a killed process."""
 
-import os
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import pyarrow.parquet as pq
 import torch
 
 from reaseq import progress
+from reaseq.artifacts import whole
 from reaseq.behavior.grounding import Catalogue, Grounded, Rules, ground
 from reaseq.behavior.sampler import Sampler
 from reaseq.behavior.slots import gather_sequences, insert_masks
@@ -121,11 +121,8 @@ def infer_resumably(inferrer: Inferrer, work: list[tuple[View, np.ndarray]], scr
         progress.note(f"inferring behaviours: {done} of {len(paths)} chunks were there already")
     todo = [(path, chunk) for path, chunk in zip(paths, chunks, strict=True) if not path.is_file()]
     for path, (view, _, users) in progress.track(todo, "inferring behaviours", total=len(paths), done=done):
-        partial = path.with_name(f".{path.name}.partial")
-        pq.write_table(inferrer.infer(view, users), partial)
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
+        with whole(path) as partial:
+            pq.write_table(inferrer.infer(view, users), partial)
     tables = [pq.read_table(path) for path in paths]
     forwards = sum(int((table.schema.metadata or {}).get(FORWARDS, b"0")) for table in tables)
     rows = [table.replace_schema_metadata(None) for table in tables] or [INFERRED_BEHAVIORS.empty_table()]

@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch.nn import functional as F
 
 from reaseq import progress
+from reaseq.artifacts import whole
 from reaseq.config import RankingConfig
 from reaseq.ranking.batches import Batch, RequestBatches, localise
 from reaseq.ranking.errors import RankingError
@@ -148,10 +149,9 @@ class Trainer:
         for kind, optimizer in self.optimizers.items():
             for place, state in optimizer.state_dict()["state"].items():
                 tensors |= {f"{kind}/{place}/{name}": torch.as_tensor(value) for name, value in state.items()}
-        partial = self.checkpoint.with_suffix(".partial")
         header = {"progress": json.dumps(vars(done))}
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial, metadata=header)
-        partial.replace(self.checkpoint)
+        with whole(self.checkpoint) as partial:
+            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial, metadata=header)
 
     def _restore(self) -> Progress:
         if not self.checkpoint.is_file():

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import safe_open
-from safetensors.torch import save
+from safetensors.torch import save_file
 from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
 from reaseq import progress
+from reaseq.artifacts import whole
 from reaseq.representation.aligner import Aligner
 from reaseq.representation.behaviors import CoConsumption
 from reaseq.representation.contrast import AlignmentLoss
@@ -133,12 +134,8 @@ def _keep(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, losses
     tensors = {f"model.{name}": t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"adam.{index}.{name}": t.detach().cpu().contiguous() for name, t in state.items()}
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        file.write(save(tensors, {"losses": json.dumps(losses)}))
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    with whole(path) as partial:
+        save_file(tensors, partial, {"losses": json.dumps(losses)})
 
 
 def _restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, plan: AlignmentPlan) -> list[float]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from reaseq import progress
+from reaseq.artifacts import whole
 from reaseq.representation.encoders import TextEncoder
 
 CHUNK = 512
@@ -31,10 +32,8 @@ def encode_texts(encoder: TextEncoder, texts: Sequence[str], scratch: Path, desc
     if len(missing) < len(chunks):
         progress.note(f"{description}: {len(chunks) - len(missing)} of {len(chunks)} chunks are there already")
     for chunk, path in progress.track(missing, description, total=len(chunks), done=len(chunks) - len(missing)):
-        partial = path.with_suffix(".partial")
-        with partial.open("wb") as file:
+        with whole(path) as partial, partial.open("wb") as file:
             np.save(file, encoder.encode(chunk), allow_pickle=False)
-        partial.replace(path)
     vectors = np.concatenate([np.load(path, allow_pickle=False) for path in paths])
     row = {text: i for i, text in enumerate(distinct)}
     return np.asarray(vectors[[row[text] for text in texts]], np.float32)
