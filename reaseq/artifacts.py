@@ -43,6 +43,7 @@ VERSIONS = {
     "inferred_behaviors": 1,
     "ranker": 1,
     "evaluation": 1,
+    "gate": 1,
 }
 """Kinds of artifact and the version of each one's layout; raise it when a reader of the old layout would go wrong."""
 

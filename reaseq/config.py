@@ -168,6 +168,10 @@ class EvaluationConfig(Section):
     ranked_users: int = 500
     """Users whose test positives are ranked against the whole catalogue; 0 means all."""
     bootstrap: int = 1000
+    gate_ece: float = Field(0.05, gt=0)
+    """The promotion gate holds a ranker whose expected calibration error is larger."""
+    gate_click_ratio: tuple[float, float] = (0.8, 1.25)
+    """… or whose predicted clicks, divided by those observed, lie outside these bounds."""
 
 
 class PlatformConfig(Section):
