@@ -42,6 +42,7 @@ VERSIONS = {
     "denoiser": 1,
     "inferred_behaviors": 1,
     "ranker": 1,
+    "sequential": 1,
     "evaluation": 1,
     "gate": 1,
 }

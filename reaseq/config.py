@@ -163,6 +163,28 @@ class RankingConfig(Section):
     golden_candidates: int = 100
 
 
+class SequentialConfig(Section):
+    """SASRec, the sequential baseline of full-ranking tables."""
+
+    d_model: int = Field(64, ge=2)
+    layers: int = Field(2, ge=1)
+    heads: int = Field(2, ge=1)
+    history: int = Field(50, ge=1)
+    """Last behaviours of a user that the model reads."""
+    dropout: float = Field(0.5, ge=0, lt=1)
+    temperature: float = Field(0.0, ge=0)
+    """τ of cosine scores, cos(h, e) / τ; 0 scores by dot product, as published."""
+    batch_positions: int = Field(2048, ge=2)
+    """Training positions per step; rows of similar length are batched together."""
+    lr: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    epochs: int = Field(100, ge=1)
+    patience: int = Field(5, ge=1)
+    """Epochs without a better validation NDCG@10 after which training stops."""
+    bfloat16: bool = False
+    """Logits of the loss in bfloat16; scores and ranks are always in float32."""
+
+
 class EvaluationConfig(Section):
     ks: tuple[int, ...] = (10, 50)
     ranked_users: int = 500
@@ -191,6 +213,7 @@ class RunConfig(Section):
     representation: RepresentationConfig = RepresentationConfig()
     behavior: BehaviorConfig = BehaviorConfig()
     ranking: RankingConfig = RankingConfig()
+    sequential: SequentialConfig = SequentialConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     platform: PlatformConfig = PlatformConfig()
 
