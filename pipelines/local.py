@@ -30,6 +30,7 @@ OUTPUTS = {
     "ranker_id": ("ranker-training", "ranker"),
     "ranker_full": ("ranker-training-2", "ranker"),
     "evaluation": ("evaluation", "evaluated"),
+    "gate": ("promotion-gate", "gate"),
     "model_repository": ("registration", "model_repository"),
     "feature_store": ("registration", "feature_store"),
 }

@@ -14,6 +14,7 @@ def ranker_training(
     item_vectors: Input[Dataset],
     inferred_behaviors: Input[Dataset],
     ranker: Output[Model],
+    replicate: int = 0,
 ):
     """Train the three-branch ranker, export it to ONNX and check the export on golden requests.
 
@@ -25,6 +26,7 @@ def ranker_training(
         item_vectors: From item_representation.
         inferred_behaviors: From behavior_inference.
         ranker: The bundle that Triton serves.
+        replicate: Added to the run's seed for this training alone; 0 is the ranker that would be served.
     """
     from pathlib import Path
 
@@ -32,7 +34,9 @@ def ranker_training(
     from reaseq.ranking.stage import train_ranker
 
     inputs = {"dataset": dataset, "item_vectors": item_vectors, "inferred_behaviors": inferred_behaviors}
-    with opened(f"ranker_training ({variant})", config, workspace, **inputs) as stage:
+    name = f"{variant}, replicate {replicate}" if replicate else variant
+    with opened(f"ranker_training ({name})", config, workspace, **inputs) as stage:
+        settings = stage.config.model_copy(update={"seed": stage.config.seed + replicate})
         out = Path(ranker.path)
-        made = train_ranker(stage.config, **stage.inputs, out=out, workspace=stage.workspace, variant=variant)
+        made = train_ranker(settings, **stage.inputs, out=out, workspace=stage.workspace, variant=variant)
         describe(ranker, made)

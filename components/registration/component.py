@@ -19,6 +19,7 @@ def registration(
     ranker_id: Input[Model],
     ranker_full: Input[Model],
     evaluated: Input[Artifact],
+    gate: Input[Artifact],
     model_repository: Output[Model],
     feature_store: Output[Artifact],
 ):
@@ -37,6 +38,7 @@ def registration(
         ranker_id: The yardstick.
         ranker_full: The ranker to register.
         evaluated: From evaluation.
+        gate: From promotion_gate; its decision becomes tags of the version.
         model_repository: A Triton model repository.
         feature_store: A Feast repository with one feature service for this version.
     """
@@ -47,6 +49,6 @@ def registration(
 
     inputs = {"dataset": dataset, "knowledge": knowledge, "item_vectors": item_vectors, "denoiser": denoiser}
     inputs |= {"inferred_behaviors": inferred_behaviors, "ranker_id": ranker_id, "ranker_full": ranker_full}
-    with opened("registration", config, workspace, **inputs, evaluation=evaluated) as stage:
+    with opened("registration", config, workspace, **inputs, evaluation=evaluated, gate=gate) as stage:
         version = register(stage, run_id or job_id, Path(model_repository.path), Path(feature_store.path))
     model_repository.metadata.update(version)

@@ -6,6 +6,8 @@ from pathlib import Path
 from components.opening import Opened
 from feature_repo.apply import materialise
 from reaseq.artifacts import write_text
+from reaseq.evaluation.gate import TAGS, Decision
+from reaseq.evaluation.judging import GATE
 from reaseq.platform import registry, tracking
 from serving import triton_repository
 
@@ -36,6 +38,8 @@ def register(stage: Opened, run_id: str, model_repository: Path, feature_store: 
         run_id=logged.id,
         metrics=made["evaluation"].json("metrics.json"),
     )
+    decision = Decision.from_json(made["gate"].json(GATE))
+    registry.mark(version, TAGS, decision.tags, folder=folder)
     features = materialise(
         feature_store,
         dataset=made["dataset"],

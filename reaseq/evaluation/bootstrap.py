@@ -1,11 +1,13 @@
 """Paired user-level bootstrap: is the difference of two models more than chance among users?
 
 Users are drawn with replacement and both models are measured on the same draw (Efron & Tibshirani 1993, ch. 13). Rows
-of one user are dependent, so users are the unit. GAUC, LogLoss and rank metrics are ratios of per-user sums, so a
-replicate costs one dot product; AUC compares rows of different users, so each replicate reweighs rows sorted once.
+of one user are dependent, so users are the unit. Where a model was trained from several seeds, the seeds are drawn with
+replacement too, independently of the users, so that the interval holds both kinds of chance (Owen, "The pigeonhole
+bootstrap", 2007). GAUC, LogLoss and rank metrics are ratios of per-user sums, so a replicate costs one dot product; AUC
+compares rows of different users, so each replicate reweighs rows sorted once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -17,6 +19,7 @@ from reaseq.evaluation.metrics import Floats, Ints, check, losses, user_auc
 Metric = Literal["auc", "gauc", "logloss"]
 
 _STREAM = 0xB007  # keeps these draws apart from other stages' of the same seed
+_SEEDS = 0x5EED  # draws of training seeds, apart from those of users: one seed more changes no draw of users
 _CHUNK = 32  # replicates that are drawn at once; part of no result
 _LEAST = 0.5  # an interval needs at least this share of replicates in which the metric is defined
 
@@ -66,20 +69,49 @@ def paired(
     Raises:
         EvaluationError: labels or scores are malformed.
     """
-    y, a = check(labels, base)
-    _, b = check(labels, other)
-    if metric == "gauc":
-        first, second = user_auc(users, y, a), user_auc(users, y, b)
-        kept = first.defined
-        weight = first.weight[kept]
-        return _ratio(first.auc[kept] * weight, second.auc[kept] * weight, weight, replicates, seed)
-    ids, user = np.unique(np.asarray(users), return_inverse=True)
     if metric == "logloss":
-        return _paired_rows(len(ids), user, losses(y, a), losses(y, b), replicates, seed)
-    areas = _WeightedAuc(user, y, a), _WeightedAuc(user, y, b)
+        return paired_mean(users, losses(labels, base), losses(labels, other), replicates=replicates, seed=seed)
+    return paired_over_seeds(metric, users, labels, base, [other], replicates=replicates, seed=seed)
+
+
+def paired_over_seeds(
+    metric: Literal["auc", "gauc"],
+    users: ArrayLike,
+    labels: ArrayLike,
+    base: ArrayLike,
+    others: Sequence[ArrayLike],
+    *,
+    replicates: int,
+    seed: int,
+) -> Effect:
+    """Mean over training seeds of `other - base`, with an interval over seeds and users; of one seed, `paired`.
+
+    With S seeds the share of the variance that comes from seeds is understated by the factor (S - 1) / S.
+
+    Args:
+        metric: which.
+        users: [N] user of each row.
+        labels: [N] 0 or 1.
+        base: [N] scores of the one model.
+        others: S arrays [N], scores of the other model from each of its seeds.
+        replicates: bootstrap samples.
+        seed: of the draws.
+
+    Raises:
+        EvaluationError: labels or scores are malformed.
+    """
+    y, a = check(labels, base)
+    scores = [check(labels, values)[1] for values in others]
+    if metric == "gauc":
+        first = user_auc(users, y, a)
+        kept, weight = first.defined, first.weight[first.defined]
+        change = np.stack([(user_auc(users, y, b).auc - first.auc)[kept] * weight for b in scores], axis=1)
+        return _ratio(change, weight, replicates, seed)
+    ids, user = np.unique(np.asarray(users), return_inverse=True)
+    area, areas = _WeightedAuc(user, y, a), [_WeightedAuc(user, y, b) for b in scores]
 
     def difference(weights: Floats) -> Floats:
-        return np.array([areas[1](row) - areas[0](row) for row in weights])
+        return np.array([[other(row) - base for other in areas] for row in weights for base in (area(row),)])
 
     return _resample(difference, len(ids), replicates, seed)
 
@@ -87,41 +119,40 @@ def paired(
 def paired_mean(users: ArrayLike, base: ArrayLike, other: ArrayLike, *, replicates: int, seed: int) -> Effect:
     """Difference of the mean of a per-row quantity, such as hits among the first k; arguments as in `paired`."""
     ids, user = np.unique(np.asarray(users), return_inverse=True)
-    return _paired_rows(len(ids), user, np.asarray(base, float), np.asarray(other, float), replicates, seed)
+    rows = np.bincount(user, minlength=len(ids)).astype(float)
+    first, second = (np.bincount(user, weights=np.asarray(v, float), minlength=len(ids)) for v in (base, other))
+    return _ratio((second - first)[:, None].astype(float), rows, replicates, seed)
 
 
-def _paired_rows(count: int, user: Ints, base: Floats, other: Floats, replicates: int, seed: int) -> Effect:
-    rows = np.bincount(user, minlength=count).astype(float)
-    first, second = (np.bincount(user, weights=v, minlength=count).astype(float) for v in (base, other))
-    return _ratio(first, second, rows, replicates, seed)
-
-
-def _ratio(base: Floats, other: Floats, weight: Floats, replicates: int, seed: int) -> Effect:
-    """Difference of Σ other / Σ weight and Σ base / Σ weight over users."""
-    change = other - base
+def _ratio(change: Floats, weight: Floats, replicates: int, seed: int) -> Effect:
+    """Σ change / Σ weight over users, change [U, S] and weight [U]."""
 
     def difference(weights: Floats) -> Floats:
         with np.errstate(invalid="ignore", divide="ignore"):
-            return (weights @ change) / (weights @ weight)
+            quotient: Floats = (weights @ change) / (weights @ weight)[:, None]
+            return quotient
 
     return _resample(difference, len(weight), replicates, seed)
 
 
 def _resample(difference: Callable[[Floats], Floats], users: int, replicates: int, seed: int) -> Effect:
-    """Percentile interval of `difference`, which maps user weights [R, U] to effects [R]."""
+    """Percentile interval of `difference`, which maps user weights [R, U] to the effects of each seed [R, S]."""
     nan = float("nan")
     if not users:
         return Effect(nan, nan, nan, 0, "no user has both a positive and a negative")
-    effect = float(difference(np.ones((1, users)))[0])
+    each = difference(np.ones((1, users)))
+    effect, seeds = float(each.mean()), each.shape[1]
     if np.isnan(effect):
         return Effect(nan, nan, nan, users, "one class only")
     if users < 2 or replicates < 1:
         return Effect(effect, nan, nan, users, "one user" if users < 2 else "no bootstrap samples were asked for")
-    rng = np.random.default_rng([seed, _STREAM])
+    rng, seed_rng = np.random.default_rng([seed, _STREAM]), np.random.default_rng([seed, _SEEDS])
     drawn = []
     for start in range(0, replicates, _CHUNK):
         picks = rng.integers(users, size=(min(_CHUNK, replicates - start), users))
-        drawn.append(difference(np.stack([np.bincount(row, minlength=users) for row in picks]).astype(float)))
+        effects = difference(np.stack([np.bincount(row, minlength=users) for row in picks]).astype(float))
+        places = seed_rng.integers(seeds, size=effects.shape)
+        drawn.append(np.take_along_axis(effects, places, axis=1).mean(axis=1))
     sample = np.concatenate(drawn)
     sample = sample[~np.isnan(sample)]
     if len(sample) < _LEAST * replicates:

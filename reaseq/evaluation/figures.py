@@ -18,6 +18,7 @@ from matplotlib.transforms import Transform
 from sklearn.metrics import roc_curve
 
 from reaseq.evaluation.metrics import Floats, Ints, calibration
+from reaseq.evaluation.scorecard import signed
 
 ID, FULL, GAIN, LOSS, QUIET = "#8792a2", "#2f6fde", "#15966f", "#cf4a5c", "#c3a04a"
 COLOURS = {"id": ID, "full": FULL}
@@ -83,6 +84,33 @@ def lift_by_bucket(rows: Mapping[str, Mapping[str, Any]], unit: str) -> str:
         values.legend(handles=marks, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, handletextpad=0.2)
 
     return _svg(f"lift-{unit}", draw, columns=2, size=(10.4, 2.9))
+
+
+def changes(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
+    """Differences with their intervals, one below another; (label, {effect, low, high}), None where undefined."""
+
+    def draw(axes: Sequence[Axes]) -> None:
+        ax = axes[0]
+        places = range(len(rows) - 1, -1, -1)
+        for y, (_, change) in zip(places, rows, strict=True):
+            if change["effect"] is None:
+                ax.text(0.5, y, "nothing to measure", transform=_row_of(ax), ha="center", va="center", size=8.5)
+                continue
+            ax.plot(change["effect"], y, "o", color=_verdict(change), markersize=7)
+            if change["low"] is not None:
+                ax.plot([change["low"], change["high"]], [y, y], color=_verdict(change), linewidth=2.2)
+        ax.axvline(0, color=_INK, linewidth=0.8)
+        ax.set_yticks(list(places), [label for label, _ in rows])
+        ax.set(xlabel="GAUC, challenger − champion with its 95 % interval", ylim=(-0.6, len(rows) - 0.4))
+        ax.grid(axis="y", visible=False)
+
+    return _svg("changes", draw, size=(9.6, 0.9 + 0.32 * len(rows)))
+
+
+def signed_interval(change: Mapping[str, Any]) -> str:
+    """A difference and its interval as text."""
+    interval = "" if change["low"] is None else f" [{signed(change['low'])}, {signed(change['high'])}]"
+    return signed(change["effect"]) + interval
 
 
 def roc(labels: np.ndarray, scores: Mapping[str, Floats]) -> str:

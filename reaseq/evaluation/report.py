@@ -10,14 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from reaseq.evaluation import figures
+from reaseq.evaluation import figures, pages
 from reaseq.evaluation.cases import ChangedCase, ItemCase, UserCase
 from reaseq.evaluation.metrics import Floats, Ints
 from reaseq.evaluation.provenance import versions
-from reaseq.evaluation.scorecard import LOWER_IS_BETTER, ScoredSplit, metric_label, signed
+from reaseq.evaluation.scorecard import LOWER_IS_BETTER, ScoredSplit, metric_label
 
 Json = dict[str, Any]
 
@@ -79,15 +78,7 @@ def render(run: Run, metrics: Json, material: Material, cases: Cases) -> str:
         material: what the plots are drawn from.
         cases: what is shown one by one.
     """
-    environment = Environment(
-        loader=PackageLoader("reaseq.evaluation", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": _number, "signed": _signed, "count": _count, "percent": _percent}
-    return environment.get_template("report.html.j2").render(
+    return pages.template("report.html.j2").render(
         run=run,
         metrics=metrics,
         rows=headline_rows(metrics),
@@ -143,19 +134,3 @@ def _verdict(change: Json | None, lower_is_better: bool) -> str:
     if not change or change["low"] is None or change["low"] <= 0 <= change["high"]:
         return "open"
     return "better" if (change["effect"] < 0) == lower_is_better else "worse"
-
-
-def _number(value: float | None, places: int = 4) -> str:
-    return "–" if value is None else f"{value:.{places}f}"
-
-
-def _signed(value: float | None, places: int = 4) -> str:
-    return "–" if value is None else signed(value, places)
-
-
-def _count(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.0f}"
-
-
-def _percent(value: float | None, places: int = 1) -> str:
-    return "–" if value is None else f"{100 * value:.{places}f} %"

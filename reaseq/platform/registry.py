@@ -114,6 +114,38 @@ def resolve(name: str, version: str | int, *, folder: Path) -> RegisteredVersion
         return _resolved(client, name, number)
 
 
+def find(name: str, alias: str, *, folder: Path) -> RegisteredVersion | None:
+    """The version behind an alias, or None where the model or the alias is not there.
+
+    Raises:
+        RegistryError: MLflow can't be reached.
+    """
+    store = locate(folder)
+    with translated(RegistryError, store.uri):
+        client = store.client()
+        models = {model.name: model.aliases for model in client.search_registered_models(f"name = '{name}'")}
+        number = models.get(name, {}).get(alias)
+        return None if number is None else _resolved(client, name, str(number))
+
+
+def mark(version: RegisteredVersion, prefix: str, tags: Mapping[str, str], *, folder: Path) -> None:
+    """Give a version these tags; those it has under `prefix` and that are not among them go.
+
+    Raises:
+        RegistryError: MLflow can't be reached.
+    """
+    store = locate(folder)
+    number = str(version.version)
+    with translated(RegistryError, store.uri):
+        client = store.client()
+        known = client.get_model_version(version.name, number).tags
+        for name in sorted(known.keys() - tags.keys()):
+            if name.startswith(prefix):
+                client.delete_model_version_tag(version.name, number, name)
+        for name, value in tags.items():
+            client.set_model_version_tag(version.name, number, name, value)
+
+
 def promote(name: str, version: str | int, *, folder: Path) -> RegisteredVersion:
     """Make a version (an alias or a number) the champion; the champion until now becomes `previous`.
 

@@ -1,0 +1,1 @@
+"""Component: may the challenger take the champion's place?"""

@@ -1,0 +1,34 @@
+"""Pages for people: one file each, with nothing to fetch, and all text from the data escaped."""
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+
+from reaseq.evaluation.scorecard import signed
+
+
+def template(name: str) -> Template:
+    """A template of this folder, with autoescape and the filters `number`, `signed`, `count` and `percent`."""
+    environment = Environment(
+        loader=PackageLoader("reaseq.evaluation", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": _number, "signed": _signed, "count": _count, "percent": _percent}
+    return environment.get_template(name)
+
+
+def _number(value: float | None, places: int = 4) -> str:
+    return "–" if value is None else f"{value:.{places}f}"
+
+
+def _signed(value: float | None, places: int = 4) -> str:
+    return "–" if value is None else signed(value, places)
+
+
+def _count(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.0f}"
+
+
+def _percent(value: float | None, places: int = 1) -> str:
+    return "–" if value is None else f"{100 * value:.{places}f} %"
