@@ -12,7 +12,7 @@ from reaseq.cli.runs import ARTIFACTS, Run, start_run, workspace
 from reaseq.cli.settings import parse_settings
 from reaseq.config import RunConfig, load
 from reaseq.data.stage import check_source
-from reaseq.evaluation.summary import headline, write_summary
+from reaseq.evaluation.summary import gate_line, headline, write_summary
 from reaseq.knowledge.stage import check_llm
 
 
@@ -55,6 +55,7 @@ def _serve_once(this: Run, config: RunConfig, user: str) -> Answer:
 
 def _finish(runs: Path, this: Run, config: RunConfig, answer: Answer, started: datetime) -> None:
     shutil.copyfile(this.artifact("evaluation").file("report.html"), this.report_path)
+    shutil.copyfile(this.artifact("gate").file("gate.html"), this.gate_path)
     extra = {
         "run_id": this.id,
         "wall_seconds": round((datetime.now(UTC) - started).total_seconds(), 1),
@@ -68,7 +69,11 @@ def _print_end(this: Run, answer: Answer) -> None:
     console.out.print()
     console.print_table("Test period", ["metric", "ID-only", "full model"], headline(this.summary))
     console.out.print()
+    console.out.print("Promotion gate", style="bold")
+    console.out.print(gate_line(this.summary), markup=False, soft_wrap=True)
+    console.out.print()
     print_answer(answer)
     console.out.print()
     console.out.print(f"summary  {this.summary_path}", soft_wrap=True)
     console.out.print(f"report   {this.report_path}", soft_wrap=True)
+    console.out.print(f"gate     {this.gate_path}", soft_wrap=True)

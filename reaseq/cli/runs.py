@@ -1,6 +1,6 @@
 """Runs on this machine: one folder each under `runs/`, beside the workspace that they share.
 
-    runs/<id>/   run.json  summary.json  report.html  pipeline/  pipeline.log  progress.jsonl
+    runs/<id>/   run.json  summary.json  report.html  gate.html  pipeline/  pipeline.log  progress.jsonl
     runs/latest  → the newest finished run
     runs/.workspace/  finished artifacts by key, checkpoints, the LLM cache, MLflow's store and registry
 
@@ -31,6 +31,7 @@ ARTIFACTS = (
     "ranker_id",
     "ranker_full",
     "evaluation",
+    "gate",
 )
 
 
@@ -55,6 +56,10 @@ class Run:
     @property
     def report_path(self) -> Path:
         return self.path / "report.html"
+
+    @property
+    def gate_path(self) -> Path:
+        return self.path / "gate.html"
 
     @cached_property
     def outputs(self) -> dict[str, Path]:

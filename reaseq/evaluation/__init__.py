@@ -5,21 +5,24 @@
     buckets      who gains, by item frequency and by history length
     yardsticks   popularity and the item mean, which need no model
     stage        `evaluate`, from artifacts to metrics.json and report.html
-    summary      `write_summary` and `headline`, for summary.json and the command line
+    gate         `decide`: may the challenger take the champion's place? A rule over measured evidence
+    judging      `judge`, from artifacts to that decision
+    summary      `write_summary`, `headline` and `gate_line`, for summary.json and the command line
 
-Import the stage from `reaseq.evaluation.stage`: it brings torch along.
+Import the stages from `reaseq.evaluation.stage` and `.judging`: they bring torch along.
 """
 
 from reaseq.evaluation.bootstrap import Effect, paired, paired_mean
 from reaseq.evaluation.errors import EvaluationError
 from reaseq.evaluation.metrics import auc, calibration, gauc, hit_rate, logloss, mrr, ndcg
-from reaseq.evaluation.summary import headline, write_summary
+from reaseq.evaluation.summary import gate_line, headline, write_summary
 
 __all__ = [
     "Effect",
     "EvaluationError",
     "auc",
     "calibration",
+    "gate_line",
     "gauc",
     "headline",
     "hit_rate",

@@ -29,7 +29,7 @@ def write_summary(
     Args:
         run_dir: `runs/<id>`; its name is the run's id.
         config: of the run.
-        artifacts: stage → artifact; `evaluation` brings the metrics.
+        artifacts: stage → artifact; `evaluation` brings the metrics, `gate` the decision.
         extra: more of what is to be kept, such as the registered version; JSON, under keys of its own.
 
     Returns:
@@ -45,6 +45,7 @@ def write_summary(
         "config": public_config(config),
         "config_digest": config.digest,
         "metrics": metrics,
+        "gate": artifacts["gate"].json("gate.json") if "gate" in artifacts else None,
         "stages": {name: _stage(artifact) for name, artifact in artifacts.items()},
         "seconds": round(sum(artifact.manifest.seconds for artifact in artifacts.values()), 3),
         "peak_memory_bytes": max((artifact.manifest.peak_memory_bytes for artifact in artifacts.values()), default=0),
@@ -71,6 +72,12 @@ def headline(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     shortest = min((int(name.removeprefix("hr@")) for name in test["id"] if name.startswith("hr@")), default=0)
     names = (*_HEADLINE, f"hr@{shortest}", f"ndcg@{shortest}") if shortest else _HEADLINE
     return [(metric_label(n), _shown(test["id"].get(n)), _shown(test["full"].get(n))) for n in names]
+
+
+def gate_line(summary: Mapping[str, Any]) -> str:
+    """The gate's decision and its reason in one line; empty for a run that was not judged."""
+    told = summary.get("gate")
+    return f"{told['decision']}: {told['reason']}" if told else ""
 
 
 def _stage(artifact: Artifact) -> dict[str, Any]:

@@ -204,7 +204,7 @@ def _reports(artifacts: Mapping[str, Artifact]) -> list[Path]:
     return [
         artifact.file(file)
         for artifact in artifacts.values()
-        for file in ("report.html", "metrics.json")
+        for file in ("report.html", "metrics.json", "gate.html", "gate.json")
         if file in artifact.manifest.files
     ]
 

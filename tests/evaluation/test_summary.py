@@ -6,7 +6,7 @@ import pytest
 
 from reaseq import config as configuration
 from reaseq.artifacts import Workspace, build
-from reaseq.evaluation.summary import headline, write_summary
+from reaseq.evaluation.summary import gate_line, headline, write_summary
 from tests import smallworld
 
 METRICS = {
@@ -83,3 +83,22 @@ def test_the_headline_puts_both_models_side_by_side(tmp_path, artifacts):
         ("HR@10", "0.1000", "0.2000"),
         ("NDCG@10", "0.0500", "0.1000"),
     ]
+
+
+def test_the_decision_of_the_gate_is_in_the_summary_and_in_one_line(tmp_path, artifacts, workspace):
+    told = {"decision": "hold", "reason": "1 training seed, at least 3 are needed", "rule_version": 1, "checks": []}
+    judged = build(
+        tmp_path / "gate",
+        kind="gate",
+        config={},
+        inputs={},
+        write=lambda draft: draft.write_json("gate.json", told),
+        workspace=workspace,
+    )
+
+    path = write_summary(tmp_path / "r", configuration.load("tiny"), artifacts | {"gate": judged}, {})
+
+    summary = json.loads(path.read_text())
+    assert summary["gate"] == told
+    assert gate_line(summary) == "hold: 1 training seed, at least 3 are needed"
+    assert gate_line({"gate": None}) == ""
