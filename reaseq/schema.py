@@ -166,6 +166,15 @@ USER_HISTORY = pa.schema(  # Feast view `user_history`; most recent event first
     ]
 )
 
+CATALOGUE_RANKS = pa.schema(  # one held-out item per user among the whole catalogue, of any model
+    [
+        pa.field("user_id", pa.string(), nullable=False),
+        pa.field("item_id", pa.string(), nullable=False),
+        pa.field("rank", pa.int64(), nullable=False),  # 1 is best
+        pa.field("ranked", pa.int64(), nullable=False),  # items it was ranked among, itself included
+    ]
+)
+
 USER_PROFILE = pa.schema(  # Feast view `user_profile`
     [
         pa.field("user_id", pa.string(), nullable=False),
