@@ -41,7 +41,7 @@ VERSIONS = {
     "item_vectors": 1,
     "denoiser": 1,
     "inferred_behaviors": 1,
-    "ranker": 1,
+    "ranker": 2,
     "sequential": 1,
     "evaluation": 1,
     "gate": 1,
@@ -184,7 +184,7 @@ def build(
     sources = {source: artifact.digest for source, artifact in sorted(inputs.items())}
     key = digest([kind, name, VERSIONS[kind], reaseq.__version__, config, sources])
     finished = workspace.finished(kind, key)
-    with _sole_writer(finished):
+    with sole_writer(finished):
         try:
             made = open_artifact(finished, kind)
             progress.note(f"{name or kind}: taken over from an earlier start")
@@ -244,8 +244,8 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _sole_writer(finished: Path) -> Iterator[None]:
-    """Two processes that need the same artifact: one makes it, the other waits and takes it over.
+def sole_writer(finished: Path) -> Iterator[None]:
+    """Two processes that need the same folder or file: one makes it, the other waits and takes it over.
 
     The kernel lets go of the lock when its holder dies, however it dies.
     """

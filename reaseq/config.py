@@ -150,7 +150,9 @@ class RankingConfig(Section):
     long_top: int = 50
     hidden: tuple[int, ...] = (256, 128, 64)
     batch: int = 1024
-    """Impressions per step."""
+    """Impressions per step, at most."""
+    least_steps: int = Field(300, ge=1)
+    """Of an epoch: a short log is cut into smaller batches, so that one pass over it is enough to learn from."""
     epochs: int = 1
     lr_dense: float = 2e-4
     lr_sparse: float = 2e-3
@@ -253,6 +255,7 @@ PRESETS: dict[str, Json] = {
             "batch": 256,
             "lr_dense": 2e-3,
             "lr_sparse": 1e-2,
+            "least_steps": 100,
             "golden_candidates": 50,
         },
         "evaluation": {"ranked_users": 100, "bootstrap": 200},
@@ -269,7 +272,14 @@ PRESETS: dict[str, Json] = {
             "snapshots": 3,
             "reverse_steps": 4,
         },
-        "ranking": {"lr_dense": 1e-3, "lr_sparse": 2e-3},
+        "ranking": {
+            "id_dim": 16,
+            "content_dim": 32,
+            "attention_dim": 32,
+            "hidden": [128, 64],
+            "lr_dense": 1e-3,
+            "lr_sparse": 2e-3,
+        },
     },
     "base": {"device": "cuda"},
     "large": {

@@ -4,8 +4,9 @@ Item index = row in items.parquet + 1, and 0 means padding or unknown; there is 
 NumPy and Arrow only, since the request path may import it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -119,10 +120,43 @@ class Dataset:
         Raises:
             DataError: there is no such split.
         """
-        if split not in SPLITS:
-            raise DataError(f"split {split!r} is unknown; choose one of {', '.join(SPLITS)}.")
         # The filter skips row groups: the table is in order of time, and so are the splits.
-        table = pq.read_table(self.artifact.file("impressions.parquet"), filters=[("split", "=", split)])
+        return self._decode(
+            pq.read_table(self.artifact.file("impressions.parquet"), filters=[("split", "=", _known(split))])
+        )
+
+    def impression_blocks(self, split: str, rows: int) -> Iterator[Impressions]:
+        """The impressions of a split, in order, in blocks of whole requests and about `rows` rows each.
+
+        Raises:
+            DataError: there is no such split.
+        """
+        wanted, kept = pa.scalar(_known(split)), None
+        file = pq.ParquetFile(self.artifact.file("impressions.parquet"))
+        for batch in file.iter_batches(batch_size=rows):
+            part = pa.Table.from_batches([batch]).filter(pc.equal(batch.column("split"), wanted))
+            kept = part if kept is None else pa.concat_tables([kept, part])
+            if kept.num_rows < rows:
+                continue
+            last = kept.column("request_id")[-1]
+            whole = pc.index(kept.column("request_id"), last).as_py()  # the last request may go on in the next batch
+            if whole:
+                yield self._decode(kept.slice(0, whole))
+                kept = kept.slice(whole).combine_chunks()
+        if kept is not None and kept.num_rows:
+            yield self._decode(kept)
+
+    def rows(self, split: str) -> int:
+        """Number of impressions of a split.
+
+        Raises:
+            DataError: there is no such split.
+        """
+        file, wanted = pq.ParquetFile(self.artifact.file("impressions.parquet")), pa.scalar(_known(split))
+        batches = file.iter_batches(columns=["split"])
+        return sum(pc.sum(pc.equal(batch.column("split"), wanted)).as_py() or 0 for batch in batches)
+
+    def _decode(self, table: pa.Table) -> Impressions:
         users = self.log.user_index(table.column("user_id"))
         items = self.index_of(table.column("item_id"))
         times = _microseconds(table.column("timestamp"))
@@ -164,13 +198,19 @@ class Dataset:
 
     def _events_before(self, users: np.ndarray, times: np.ndarray) -> np.ndarray:
         """[N] place in the log just past the user's last event strictly before the time."""
+        moments, keys = self._moments
+        return np.searchsorted(keys, users * (len(moments) + 1) + np.searchsorted(moments, times))
+
+    @cached_property
+    def _moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Distinct times of the log, ascending, and for each event a key of user and rank of its time.
+
+        Ranks of times instead of times: user and rank fit one sorted 64-bit key, so one search answers all rows.
+        """
         log = self.log
         ordered = np.sort(log.timestamps)  # by hand: np.unique hashes first, which is slow on as many distinct values
         moments = ordered[np.concatenate([[True], ordered[1:] != ordered[:-1]])] if len(ordered) else ordered
-        width = len(moments) + 1
-        # Ranks of times instead of times: user and rank fit one sorted 64-bit key, so one search answers all rows.
-        keys = log.users * width + np.searchsorted(moments, log.timestamps)
-        return np.searchsorted(keys, users * width + np.searchsorted(moments, times))
+        return moments, log.users * (len(moments) + 1) + np.searchsorted(moments, log.timestamps)
 
     def _end_in_sequence(
         self,
@@ -200,6 +240,12 @@ class Dataset:
         by_request = np.full(codes.max(initial=-1) + 1, -1, np.int64)
         by_request[codes[rows]] = place
         return np.where(by_request[codes] >= 0, by_request[codes], end)
+
+
+def _known(split: str) -> str:
+    if split not in SPLITS:
+        raise DataError(f"split {split!r} is unknown; choose one of {', '.join(SPLITS)}.")
+    return split
 
 
 def _find(values: Sequence[str] | np.ndarray | pa.ChunkedArray, among: pa.Array, missing: int) -> np.ndarray:

@@ -6,6 +6,7 @@ several rows. An epoch shuffles requests, sorts each pool of batches by history 
 padding, and shuffles the batches; all of it follows from the seed alone.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,12 +14,15 @@ import numpy as np
 from reaseq.data.dataset import EventLog, Impressions
 from reaseq.ranking.features import FeatureLimits, Histories, Inferences, Profiles, Tensors, assemble_users
 from reaseq.ranking.inferences import InferenceTable
+from reaseq.ranking.shards import Shards
 from reaseq.schema import VECTOR_DIM
 
 GRID = 8
 """Candidates per grid row."""
 POOL = 64
 """Batches that are sorted by history length together."""
+POOL_BLOCKS = 16
+"""Blocks of the log that are in memory, and shuffled, together."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,7 @@ class Batch:
     users: Tensors  # as of `assemble_users`, trimmed to this batch
     candidates: np.ndarray  # [U, C] int64
     valid: np.ndarray  # [U, C] bool
+    rate: np.ndarray | None  # [U, C] float32, click rates as they stood; None: those at the end of training
     labels: np.ndarray  # [N] float32, valid cells in order
     rows: np.ndarray  # [N] int64, row numbers of the impressions
 
@@ -74,6 +79,11 @@ class Contexts:
         histories = Histories(self._items, self.log.timestamps, start, end)
         return assemble_users(histories, profiles, self._inferences(user, timestamp), timestamp, self.limits, trim)
 
+    def release(self) -> None:
+        """Let go of what was read of inferences that are mapped from disk."""
+        if self.inferences is not None:
+            self.inferences.release()
+
     def _inferences(self, user: np.ndarray, timestamp: np.ndarray) -> Inferences:
         table = self.inferences
         if table is None:
@@ -83,11 +93,18 @@ class Contexts:
 
 
 class RequestBatches:
-    """The impressions of one split as batches of whole requests."""
+    """Impressions as batches of whole requests.
 
-    def __init__(self, impressions: Impressions, contexts: Contexts):
+    Args:
+        impressions: rows of one request stand together.
+        contexts: makes the user tensors.
+        rate: [N] float32 click rate that each row may see; None: that of the end of training.
+    """
+
+    def __init__(self, impressions: Impressions, contexts: Contexts, rate: np.ndarray | None = None):
         self.impressions = impressions
         self.contexts = contexts
+        self.rate = rate
         self._first, self._last = _grid_rows(impressions)
 
     def __len__(self) -> int:
@@ -120,6 +137,7 @@ class RequestBatches:
             users=self.contexts.tensors(shown.user[first], shown.end[first], shown.timestamp[first], trim),
             candidates=np.where(valid, shown.item[place], 0).astype(np.int64),
             valid=valid,
+            rate=None if self.rate is None else np.where(valid, self.rate[place], 0).astype(np.float32),
             labels=shown.label[flat].astype(np.float32),
             rows=flat,
         )
@@ -138,6 +156,36 @@ class RequestBatches:
         user = self.impressions.user[self._first]
         events = self.impressions.end[self._first] - self.contexts.log.offsets[user.clip(0)]
         return np.where(user >= 0, events, 0)
+
+
+class Epochs:
+    """Batches of training, drawn from shards: the blocks are shuffled, and `POOL_BLOCKS` of them at a time are mixed.
+
+    Memory is that of one pool, however long the log is; a pool is a random sample of all blocks, so that a batch mixes
+    impressions of distant times.
+
+    Args:
+        shards: of the training split.
+        contexts: makes the user tensors.
+        size: impressions per batch.
+    """
+
+    def __init__(self, shards: Shards, contexts: Contexts, size: int):
+        self.shards = shards
+        self.contexts = contexts
+        self.size = size
+
+    def about(self) -> int:
+        """Batches of an epoch, within a few."""
+        return -(-self.shards.rows // self.size)
+
+    def pools(self, rng: np.random.Generator) -> Iterator[tuple[RequestBatches, list[np.ndarray]]]:
+        """An epoch as pools: the requests of each and the grid rows of its batches. All follows from `rng`."""
+        order = rng.permutation(len(self.shards))
+        for start in range(0, len(order), POOL_BLOCKS):
+            shown = self.shards.read(order[start : start + POOL_BLOCKS])
+            pool = RequestBatches(shown.impressions, self.contexts, shown.rate)
+            yield pool, pool.plan(self.size, rng)
 
 
 def localise(batch: Batch, place: np.ndarray) -> tuple[np.ndarray, Batch]:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reaseq.ranking.features import FeatureLimits, Tensors
-from reaseq.ranking.model import ItemTable, Ranker, Users
+from reaseq.ranking.model import Candidates, ItemTable, Ranker, Users
 from reaseq.ranking.training import catalogue
 
 OPSET = 18
@@ -33,6 +33,7 @@ class ServedRanker(nn.Module):
 
     x: Tensor
     z: Tensor
+    rate: Tensor
 
     def __init__(self, model: Ranker):
         super().__init__()
@@ -40,6 +41,7 @@ class ServedRanker(nn.Module):
         table = catalogue(model)
         self.register_buffer("x", table.x)
         self.register_buffer("z", table.z)
+        self.register_buffer("rate", table.rate)
 
     def forward(
         self,
@@ -60,8 +62,9 @@ class ServedRanker(nn.Module):
         new = (candidates == 0).unsqueeze(-1)
         x = torch.where(new, F.embedding(cold_index, cold.x), F.embedding(candidates, self.x))
         z = torch.where(new, F.embedding(cold_index, cold.z), F.embedding(candidates, self.z))
+        shown = Candidates(x.unsqueeze(0), z.unsqueeze(0), self.rate[candidates].unsqueeze(0))  # rate of row 0 is 0
         users = Users(history, history_age, long_history, inferred, inferred_vectors, inferred_confidence, profile)
-        logits = self.model.score(ItemTable(self.x, self.z), users, x.unsqueeze(0), z.unsqueeze(0))
+        logits = self.model.score(ItemTable(self.x, self.z, self.rate), users, shown)
         return torch.sigmoid(logits).squeeze(0)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from reaseq.data.dataset import Dataset
 from reaseq.ranking.features import ColdItem, FeatureLimits, Tensors, UserRow, Vocabulary, assemble
 from reaseq.ranking.inferences import InferenceTable
+from reaseq.ranking.shards import Shards
 from reaseq.representation.vectors import ItemVectors
 
 REQUESTS = 33  # stream of random numbers drawn from the run's seed
@@ -46,6 +47,7 @@ def user_row(dataset: Dataset, inferences: InferenceTable, user: int, end: int, 
 
 def golden_requests(
     dataset: Dataset,
+    test: Shards,
     vectors: ItemVectors,
     inferences: InferenceTable,
     limits: FeatureLimits,
@@ -54,14 +56,14 @@ def golden_requests(
     candidates: int,
     seed: int,
 ) -> list[Tensors]:
-    """Inputs of `count` requests of test-period users, drawn by seed.
+    """Inputs of `count` requests of test-period users, drawn by seed from one block of the test split.
 
     The first six are edge cases: nobody's history, one candidate, items newer than the model, unknown items of which
     nothing is known, duplicates, a user without inferences.
     """
     rng = np.random.default_rng([seed, REQUESTS])
     vocabulary = Vocabulary(dataset.item_ids, dataset.category_names)
-    shown = next((s for split in ("test", "valid", "train") if len(s := dataset.impressions(split))), None)
+    shown = test.read([int(rng.integers(len(test)))]).impressions if len(test) else None
     requests = []
     for case in range(count):
         row, now = UserRow(), 1_600_000_000_000_000

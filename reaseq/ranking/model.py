@@ -21,7 +21,14 @@ from reaseq.ranking.features import PROFILE
 from reaseq.ranking.layers import BINS, InferenceGate, SemanticAttention, similarity_histogram
 from reaseq.schema import VECTOR_DIM
 
-Variant = str  # "full" or "id"
+VARIANTS: dict[str, tuple[bool, bool]] = {
+    "full": (True, True),
+    "rer": (True, False),
+    "gbr": (False, True),
+    "id": (False, False),
+}
+"""Ablations: whether item vectors (with their codes) and whether inferred behaviours are fed. An ablation zeroes inputs
+and keeps every parameter, so that all variants are equally large and start from the same weights."""
 RECENCY_TIE = 1e-6  # per place in the long history, so that among equally similar behaviours the recent ones are found
 PROFILE_SCALE = 1 / 8  # profile features are logarithms of counts and days, mostly below 8
 
@@ -50,11 +57,24 @@ class RankerSpec(BaseModel):
         return self.id_dim + self.content_dim
 
 
+class Candidates(NamedTuple):
+    """What is scored: C candidates of each of U contexts."""
+
+    x: Tensor  # [U, C, D]
+    z: Tensor  # [U, C, 128]
+    rate: Tensor  # [U, C]
+
+
 class ItemTable(NamedTuple):
     """Encoded items; row 0 is padding."""
 
     x: Tensor  # [n, D] id part, then content part
-    z: Tensor  # [n, 128] for similarities; zeros in variant "id"
+    z: Tensor  # [n, 128] for similarities; zeros in a variant without item vectors
+    rate: Tensor  # [n] click rate of the training period, as `statistics.click_rate` gives it
+
+    def candidates(self, place: Tensor) -> Candidates:
+        """The items in these rows, int64 [U, C]."""
+        return Candidates(F.embedding(place, self.x), F.embedding(place, self.z), self.rate[place])
 
 
 class Users(NamedTuple):
@@ -70,15 +90,16 @@ class Users(NamedTuple):
 
 
 class Ranker(nn.Module):
-    """The network. In variant "id" the item vectors, codes and inferences are zeroed and every parameter stays.
+    """The network, of one of `VARIANTS`.
 
     Args:
-        spec: sizes.
+        spec: sizes and variant.
         z: [V+1, 128] float32, row 0 zeros.
         codes: [V+1, L] int64, -1 for none.
         category: [V+1] int64 in 0..categories.
         counts: [V+1] int64, times an item occurs in the training period (a statistic without labels). An item that
             never does shares the embedding of the unknown item, which ID dropout trains.
+        rate: [V+1] float32, the items' click rates at the end of training.
     """
 
     z: Tensor
@@ -86,9 +107,19 @@ class Ranker(nn.Module):
     category: Tensor
     id_row: Tensor
     log_count: Tensor
-    knowledge: Tensor
+    rate: Tensor
+    knows: Tensor
+    infers: Tensor
 
-    def __init__(self, spec: RankerSpec, z: np.ndarray, codes: np.ndarray, category: np.ndarray, counts: np.ndarray):
+    def __init__(
+        self,
+        spec: RankerSpec,
+        z: np.ndarray,
+        codes: np.ndarray,
+        category: np.ndarray,
+        counts: np.ndarray,
+        rate: np.ndarray,
+    ):
         super().__init__()
         self.spec = spec
         rows = np.arange(spec.items + 1)
@@ -97,7 +128,10 @@ class Ranker(nn.Module):
         self.register_buffer("category", torch.from_numpy(np.ascontiguousarray(category, np.int64)))
         self.register_buffer("id_row", torch.from_numpy(np.where(counts > 0, rows, 0).astype(np.int64)))
         self.register_buffer("log_count", torch.from_numpy(np.log1p(counts).astype(np.float32)))
-        self.register_buffer("knowledge", torch.tensor(0.0 if spec.variant == "id" else 1.0))
+        self.register_buffer("rate", torch.from_numpy(np.ascontiguousarray(rate, np.float32)))
+        knows, infers = VARIANTS[spec.variant]
+        self.register_buffer("knows", torch.tensor(float(knows)))
+        self.register_buffer("infers", torch.tensor(float(infers)))
         self.ids = nn.Embedding(spec.items + 1, spec.id_dim, sparse=True)
         nn.init.normal_(self.ids.weight, std=0.05)
         self.trust = nn.Parameter(torch.tensor([0.0, 1.0]))
@@ -113,7 +147,7 @@ class Ranker(nn.Module):
         self.inferred = SemanticAttention(width, spec.attention_dim, spec.temperature)
         self.beta = nn.Parameter(torch.tensor(1.0))
         self.gate = InferenceGate(width, spec.gate_bias)
-        sizes = [6 * width + 3 * BINS + len(PROFILE), *spec.hidden]
+        sizes = [6 * width + 3 * BINS + len(PROFILE) + 1, *spec.hidden]
         layers: list[nn.Module] = []
         for inner, outer in pairwise(sizes):
             layers += [nn.Linear(inner, outer), nn.ReLU()]
@@ -121,15 +155,15 @@ class Ranker(nn.Module):
 
     def encode(self, items: Tensor) -> ItemTable:
         """The table of these items (int64 [n], 0 = none)."""
-        z = self.z[items] * self.knowledge
+        z = self.z[items] * self.knows
         content = self.content(z, self.codes[items], self.category[items])
-        return ItemTable(torch.cat([self.id_part(items), content], dim=-1), z)
+        return ItemTable(torch.cat([self.id_part(items), content], dim=-1), z, self.rate[items])
 
     def encode_cold(self, z: Tensor, codes: Tensor, category: Tensor) -> ItemTable:
         """The table of items newer than the model: [K, 128], [K, L], [K]; their id is the unknown item's."""
-        z = z * self.knowledge
+        z = z * self.knows
         unknown = self.unknown().expand(z.shape[0], -1)
-        return ItemTable(torch.cat([unknown, self.content(z, codes, category)], dim=-1), z)
+        return ItemTable(torch.cat([unknown, self.content(z, codes, category)], dim=-1), z, torch.zeros_like(z[:, 0]))
 
     def id_part(self, items: Tensor) -> Tensor:
         """Id embeddings weighed by trust = sigmoid(a + b·log(1 + training count)): a rarely seen id knows little."""
@@ -143,28 +177,30 @@ class Ranker(nn.Module):
     def content(self, z: Tensor, codes: Tensor, category: Tensor) -> Tensor:
         """What is known of items besides their id: P·z + Σ_l A_l[c_l] + category → [n, content_dim]."""
         offsets = torch.arange(self.spec.levels, device=codes.device) * self.spec.codebook_size
-        there = (codes >= 0).unsqueeze(-1) * self.knowledge
+        there = (codes >= 0).unsqueeze(-1) * self.knows
         coded = (self.code_vectors(codes.clamp(min=0) + offsets) * there).sum(dim=-2)
         return self.projection(z) + coded + self.categories(category)
 
-    def forget_ids(self, x: Tensor, forgotten: Tensor) -> Tensor:
-        """ID dropout: [U, C, D] targets with the id part replaced by the unknown item's where `forgotten` [U, C]."""
-        identity, content = x.split([self.spec.id_dim, self.spec.content_dim], dim=-1)
-        return torch.cat([torch.where(forgotten.unsqueeze(-1), self.unknown(), identity), content], dim=-1)
+    def forget(self, candidates: Candidates, forgotten: Tensor) -> Candidates:
+        """ID dropout: where `forgotten` [U, C], what only the log knows of a candidate is the unknown item's."""
+        identity, content = candidates.x.split([self.spec.id_dim, self.spec.content_dim], dim=-1)
+        identity = torch.where(forgotten.unsqueeze(-1), self.unknown(), identity)
+        rate = candidates.rate.masked_fill(forgotten, 0.0)
+        return Candidates(torch.cat([identity, content], dim=-1), candidates.z, rate)
 
-    def score(self, table: ItemTable, users: Users, x: Tensor, z: Tensor, valid: Tensor | None = None) -> Tensor:
+    def score(self, table: ItemTable, users: Users, candidates: Candidates, valid: Tensor | None = None) -> Tensor:
         """Logits of the candidates.
 
         Args:
             table: where the users' item indices point.
             users: U contexts.
-            x: [U, C, D] the candidates' vectors.
-            z: [U, C, 128] the candidates' z.
+            candidates: C of each.
             valid: [U, C] bool, cells of the grid that hold a candidate; None: all do.
 
         Returns:
             [U, C], or [N] of the valid cells in order of the grid.
         """
+        x, z, rate = candidates
         there = (users.history > 0).to(x.dtype).unsqueeze(1)
         similarity = z @ F.embedding(users.history, table.z).transpose(1, 2)
         short = self.short(x, F.embedding(users.history, table.x), similarity, there, age=users.history_age)
@@ -175,6 +211,7 @@ class Ranker(nn.Module):
         profile = (users.profile * PROFILE_SCALE).unsqueeze(1).expand(-1, x.shape[1], -1)
         parts = [x, short, short * x, long, long * x, inferred * omega]
         parts += [similarity_histogram(similarity, there), long_tiers, inferred_tiers * omega, profile]
+        parts.append(rate.unsqueeze(-1))
         features = torch.cat(parts, dim=-1)
         if valid is not None:
             features = features[valid]
@@ -201,8 +238,8 @@ class Ranker(nn.Module):
 
         A behaviour is its item's vector, with P·ẑ beside P·z: what the denoiser meant and what the catalogue offers.
         """
-        there = (users.inferred > 0).to(x.dtype) * self.knowledge
-        vectors = users.inferred_vectors * there.unsqueeze(-1)
+        there = (users.inferred > 0).to(x.dtype) * self.infers
+        vectors = users.inferred_vectors * (there * self.knows).unsqueeze(-1)
         behaviors = F.embedding(users.inferred, table.x)
         behaviors = behaviors + F.pad(self.projection(vectors), (self.spec.id_dim, 0))
         similarity = z @ vectors.transpose(1, 2)

@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 import torch
 from safetensors.torch import load_file
-from torch.nn import functional as F
 
 from reaseq import progress, schema
 from reaseq.artifacts import Artifact
@@ -143,8 +142,7 @@ class Scorer:
         pieces = []
         for start in range(0, len(self._place), CANDIDATES):
             items = torch.from_numpy(self._place[start : start + CANDIDATES]).unsqueeze(0)
-            x, z = F.embedding(items, self._table.x), F.embedding(items, self._table.z)
-            pieces.append(self.model.score(self._table, users, x, z).squeeze(0).numpy())
+            pieces.append(self.model.score(self._table, users, self._table.candidates(items)).squeeze(0).numpy())
         return np.concatenate(pieces)
 
     def _candidates(self, opened: Bundle, known: np.ndarray, vectors: ItemVectors) -> tuple[np.ndarray, ItemTable]:
@@ -158,7 +156,7 @@ class Scorer:
             cold = self.model.encode_cold(
                 torch.from_numpy(vectors.z[new]), torch.from_numpy(vectors.codes[new]), torch.from_numpy(category)
             )
-        return place, ItemTable(torch.cat([table.x, cold.x]), torch.cat([table.z, cold.z]))
+        return place, ItemTable(*(torch.cat(parts) for parts in zip(table, cold, strict=True)))
 
 
 def load_ranker(bundle: Bundle) -> Ranker:
@@ -170,6 +168,7 @@ def load_ranker(bundle: Bundle) -> Ranker:
         "codes": np.zeros((rows, spec.levels), np.int64),
         "category": np.zeros(rows, np.int64),
         "counts": np.zeros(rows, np.int64),
+        "rate": np.zeros(rows, np.float32),
     }
     model = Ranker(spec, **empty)
     model.load_state_dict(load_file(bundle.artifact.file(WEIGHTS)))

@@ -13,20 +13,23 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from reaseq.artifacts import Artifact, Draft, Workspace, build, write_text
 from reaseq.config import Json, RunConfig
-from reaseq.data.dataset import Dataset, Impressions
-from reaseq.ranking.batches import Contexts, RequestBatches
+from reaseq.data.dataset import Dataset
+from reaseq.ranking.batches import Contexts, Epochs
 from reaseq.ranking.bundle import CURVE, GOLDEN, MODEL, SPEC, VOCABULARY, WEIGHTS, onnx_session
 from reaseq.ranking.errors import RankingError
 from reaseq.ranking.export import ServedRanker, export_onnx, largest_difference
 from reaseq.ranking.features import FeatureLimits, Tensors
 from reaseq.ranking.golden import golden_requests
 from reaseq.ranking.inferences import InferenceTable
-from reaseq.ranking.model import Ranker, RankerSpec, Variant, build_ranker
-from reaseq.ranking.training import Progress, Trainer, catalogue, predict
+from reaseq.ranking.model import VARIANTS, Ranker, RankerSpec, build_ranker
+from reaseq.ranking.shards import Shards, item_counts
+from reaseq.ranking.statistics import click_rate
+from reaseq.ranking.training import Network, Progress, Trainer, predict_shards
 from reaseq.representation.vectors import ItemVectors
 from reaseq.schema import SPLITS
 
 PARITY = 1e-5
+SMALLEST_BATCH = 32
 
 
 def train_ranker(
@@ -36,7 +39,7 @@ def train_ranker(
     inferred_behaviors: Artifact,
     out: Path,
     workspace: Workspace,
-    variant: Variant = "full",
+    variant: str = "full",
 ) -> Artifact:
     """Train a ranker, export it and bundle it (artifact kind "ranker", name `ranker_<variant>`).
 
@@ -51,17 +54,17 @@ def train_ranker(
         inferred_behaviors: kind "inferred_behaviors", of that dataset.
         out: folder to make.
         workspace: finished artifacts and checkpoints.
-        variant: "full", or "id": the same network with item vectors, codes and inferences zeroed.
+        variant: one of `VARIANTS`: "full", or the same network with some of its inputs zeroed.
 
     Raises:
         RankingError: unknown variant, inputs that don't fit together, no training impressions, no such device, or an
             export that scores differently.
     """
-    if variant not in ("full", "id"):
-        raise RankingError(f"variant {variant!r} of the ranker is unknown; choose full or id.")
+    if variant not in VARIANTS:
+        raise RankingError(f"variant {variant!r} of the ranker is unknown; choose one of {', '.join(VARIANTS)}.")
 
     def write(draft: Draft) -> None:
-        _write(draft, config, dataset, item_vectors, inferred_behaviors, variant)
+        _write(draft, config, dataset, item_vectors, inferred_behaviors, variant, workspace.root / "shards")
 
     return build(
         out,
@@ -75,7 +78,13 @@ def train_ranker(
 
 
 def _write(
-    draft: Draft, config: RunConfig, dataset: Artifact, item_vectors: Artifact, inferred: Artifact, variant: Variant
+    draft: Draft,
+    config: RunConfig,
+    dataset: Artifact,
+    item_vectors: Artifact,
+    inferred: Artifact,
+    variant: str,
+    cache: Path,
 ) -> None:
     data, vectors = Dataset.open(dataset), ItemVectors.open(item_vectors)
     if len(vectors.z) != len(data.item_ids) + 1:
@@ -88,32 +97,30 @@ def _write(
     limits = FeatureLimits(
         settings.short_history, settings.long_history, _inferred_width(inferred), vectors.codes.shape[1]
     )
-    table = InferenceTable.read(inferred, data, settings.lag_hours)
-    contexts = Contexts(data.log, data.category_index, table if variant == "full" else None, limits)
-    splits = {split: data.impressions(split) for split in SPLITS}
-    counts = _training_counts(data, splits["train"])
+    table = InferenceTable.read(inferred, data, settings.lag_hours, cache)
+    contexts = Contexts(data.log, data.category_index, table if VARIANTS[variant][1] else None, limits)
+    shards = {split: Shards.of(data, split, cache) for split in SPLITS}
     spec = _spec(config, data, vectors, variant)
-    tables = {"z": vectors.z, "codes": vectors.codes, "category": data.category_index, "counts": counts}
-    if variant == "id":
-        tables |= {"z": np.zeros_like(vectors.z), "codes": np.full_like(vectors.codes, -1)}
+    tables = item_tables(data, vectors, shards["train"], variant)
     model = build_ranker(spec, config.seed, tables).to(device)
-    done = _train(model, splits["train"], contexts, config, draft.scratch, device)
+    done = fit(model, shards["train"], contexts, config, draft.scratch, device)
 
     draft.facts.update(
         variant=variant,
-        valid=_quality(model, splits["valid"], contexts, settings.batch),
+        valid=_quality(model, shards["valid"], contexts, settings.batch),
         examples_per_second=round(done.impressions / done.seconds, 1),
         training_seconds=round(done.seconds, 1),
         steps=done.step,
         final_loss=done.curve[-1]["loss"],
         training_impressions=done.impressions,
         parameters=sum(p.numel() for p in model.parameters()),
-        items_seen_in_training=int((counts > 0).sum()),
-        target_overlap={split: _overlap(table, shown) for split, shown in splits.items()},
+        items_seen_in_training=int((tables["counts"] > 0).sum()),
+        target_overlap={split: _overlap(table, parts) for split, parts in shards.items()},
     )
     model = model.cpu()
     golden = golden_requests(
         data,
+        shards["test"],
         vectors,
         table,
         limits,
@@ -138,16 +145,41 @@ def _write(
     write_text(draft.path / CURVE, "".join(json.dumps(point) + "\n" for point in done.curve))
 
 
-def _train(
-    model: Ranker, train: Impressions, contexts: Contexts, config: RunConfig, scratch: Path, device: torch.device
+def fit(
+    model: Network, train: Shards, contexts: Contexts, config: RunConfig, scratch: Path, device: torch.device
 ) -> Progress:
-    if len(np.unique(train.label)) < 2:
+    """Train a network on the training split, going on from a checkpoint in `scratch` if there is one.
+
+    Raises:
+        RankingError: the split holds no impressions of both labels, or the loss diverges.
+    """
+    settings = config.ranking
+    shown, taken = item_counts(train, model.ids.num_embeddings - 1)
+    if not 0 < taken.sum() < shown.sum():
         raise RankingError(
-            f"the training split holds {len(train)} impressions and not both labels: the ranker has nothing to learn. "
+            f"the training split holds {shown.sum()} impressions and not both labels: the ranker has nothing to learn. "
             "Check `label` in the source, or the split dates (data.valid_start, data.test_start)."
         )
-    batches = RequestBatches(train, contexts)
-    return Trainer(model, batches, config.ranking, seed=config.seed, scratch=scratch, device=device).run()
+    size = min(settings.batch, max(SMALLEST_BATCH, train.rows // settings.least_steps))
+    epochs = Epochs(train, contexts, size)
+    return Trainer(model, epochs, settings, seed=config.seed, scratch=scratch, device=device).run()
+
+
+def item_tables(data: Dataset, vectors: ItemVectors, train: Shards, variant: str) -> dict[str, np.ndarray]:
+    """What a ranker knows of each item: `z`, `codes`, `category`, `counts` and `rate`, [V+1, …] each.
+
+    `counts` is how often the training period holds an item, shown or consumed; labels play no part in it.
+    """
+    size = len(data.item_ids)
+    shown, taken = item_counts(train, size)
+    known = VARIANTS[variant][0]
+    return {
+        "z": vectors.z if known else np.zeros_like(vectors.z),
+        "codes": vectors.codes if known else np.full_like(vectors.codes, -1),
+        "category": data.category_index,
+        "counts": shown + np.bincount(data.log.only_train().items, minlength=size + 1),
+        "rate": click_rate(shown, taken),
+    }
 
 
 def _bundle(draft: Draft, model: Ranker, limits: FeatureLimits, golden: list[Tensors]) -> float:
@@ -172,7 +204,7 @@ def _bundle(draft: Draft, model: Ranker, limits: FeatureLimits, golden: list[Ten
     return worst
 
 
-def _spec(config: RunConfig, data: Dataset, vectors: ItemVectors, variant: Variant) -> RankerSpec:
+def _spec(config: RunConfig, data: Dataset, vectors: ItemVectors, variant: str) -> RankerSpec:
     settings = config.ranking
     return RankerSpec(
         items=len(data.item_ids),
@@ -195,6 +227,7 @@ def _device(config: RunConfig) -> torch.device:
         raise RankingError("device is cuda and torch finds no GPU: set device=cpu, or choose the preset small.")
     torch.set_num_threads(config.threads)
     torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # no kernel of ours reads it
     return torch.device(config.device)
 
 
@@ -204,28 +237,27 @@ def _inferred_width(inferred: Artifact) -> int:
     return int(np.asarray(lengths).max(initial=1))
 
 
-def _training_counts(data: Dataset, train: Impressions) -> np.ndarray:
-    """[V+1] times an item occurs in the training period, shown or consumed; labels play no part."""
-    size = len(data.item_ids) + 1
-    return np.bincount(train.item, minlength=size) + np.bincount(data.log.only_train().items, minlength=size)
-
-
-def _quality(model: Ranker, valid: Impressions, contexts: Contexts, size: int) -> Json:
+def _quality(model: Ranker, valid: Shards, contexts: Contexts, size: int) -> Json:
     """AUC and log loss; null where the split lacks a label."""
-    if len(np.unique(valid.label)) < 2:
-        return {"auc": None, "logloss": None, "impressions": len(valid)}
-    scores = predict(model, catalogue(model), RequestBatches(valid, contexts), size, "ranker validation")
+    scores, labels = predict_shards(model, valid, contexts, size, "ranker validation")
+    if len(np.unique(labels)) < 2:
+        return {"auc": None, "logloss": None, "impressions": len(labels)}
     return {
-        "auc": float(roc_auc_score(valid.label, scores)),
-        "logloss": float(log_loss(valid.label, scores.astype(np.float64))),
-        "impressions": len(valid),
+        "auc": float(roc_auc_score(labels, scores)),
+        "logloss": float(log_loss(labels, scores.astype(np.float64))),
+        "impressions": len(labels),
     }
 
 
-def _overlap(table: InferenceTable, shown: Impressions) -> Json:
-    held = table.holds(shown.user, shown.timestamp, shown.item)
-    shares = {}
-    for name, label in (("positives", 1), ("negatives", 0)):
-        chosen = shown.label == label
-        shares[name] = float(held[chosen].mean()) if chosen.any() else None
-    return shares
+def _overlap(table: InferenceTable, shards: Shards) -> Json:
+    """Share of impressions whose target is among the inferred items seen, for positives and negatives apart."""
+    seen, held = np.zeros(2), np.zeros(2)
+    for block in shards.each():
+        rows = block.impressions
+        seen += np.bincount(rows.label, minlength=2)
+        held += np.bincount(rows.label, table.holds(rows.user, rows.timestamp, rows.item), minlength=2)
+        table.release()
+    return {
+        name: float(held[label] / seen[label]) if seen[label] else None
+        for name, label in (("positives", 1), ("negatives", 0))
+    }

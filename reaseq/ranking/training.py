@@ -9,25 +9,41 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reaseq import progress
 from reaseq.artifacts import whole
 from reaseq.config import RankingConfig
-from reaseq.ranking.batches import Batch, RequestBatches, localise
+from reaseq.ranking.batches import Batch, Contexts, Epochs, RequestBatches, localise
 from reaseq.ranking.errors import RankingError
 from reaseq.ranking.features import Tensors
-from reaseq.ranking.model import ItemTable, Ranker, Users
+from reaseq.ranking.model import Candidates, ItemTable, Users
+from reaseq.ranking.shards import Shards
 
 ORDER, DROPOUT = 31, 32  # streams of random numbers drawn from the run's seed
 LOG_POINTS = 100
 CHECKPOINT = "checkpoint.safetensors"
+
+
+class Network(Protocol):
+    """What the trainer and the scorer ask of a network: `Ranker`, and the baselines of `reaseq.ranking.baselines`."""
+
+    ids: nn.Embedding
+    """[V+1, …] the item embeddings, with sparse gradients."""
+
+    def encode(self, items: Tensor) -> ItemTable: ...
+    def forget(self, candidates: Candidates, forgotten: Tensor) -> Candidates: ...
+    def score(self, table: ItemTable, users: Users, candidates: Candidates, valid: Tensor | None = None) -> Tensor: ...
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]: ...
+    def train(self, mode: bool = True) -> Any: ...
+    def eval(self) -> Any: ...
 
 
 @dataclass
@@ -47,7 +63,7 @@ class Trainer:
 
     Args:
         model: freshly initialised.
-        batches: the training impressions.
+        epochs: the training impressions.
         config: learning rates, batch, epochs, ID dropout.
         seed: of order and dropout.
         scratch: where the checkpoint lives.
@@ -56,8 +72,8 @@ class Trainer:
 
     def __init__(
         self,
-        model: Ranker,
-        batches: RequestBatches,
+        model: Network,
+        epochs: Epochs,
         config: RankingConfig,
         *,
         seed: int,
@@ -65,7 +81,7 @@ class Trainer:
         device: torch.device,
     ):
         self.model = model
-        self.batches = batches
+        self.epochs = epochs
         self.config = config
         self.seed = seed
         self.checkpoint = scratch / CHECKPOINT
@@ -73,10 +89,10 @@ class Trainer:
         sparse = [model.ids.weight]
         dense = [p for name, p in model.named_parameters() if name != "ids.weight"]
         self.optimizers: dict[str, torch.optim.Optimizer] = {
-            "dense": torch.optim.Adam(dense, lr=config.lr_dense, foreach=True),
+            "dense": torch.optim.Adam(dense, lr=config.lr_dense, fused=True),
             "sparse": torch.optim.SparseAdam(sparse, lr=config.lr_sparse),
         }
-        self._place = np.zeros(model.spec.items + 1, np.int64)
+        self._place = np.zeros(model.ids.num_embeddings, np.int64)
 
     def run(self) -> Progress:
         """Train all epochs, going on from the checkpoint if there is one.
@@ -85,38 +101,38 @@ class Trainer:
             RankingError: the loss is no longer a number.
         """
         done = self._restore()
-        plans = [self._plan(epoch) for epoch in range(self.config.epochs)]
-        steps = sum(len(plan) for plan in plans)
+        steps = self.config.epochs * self.epochs.about()
         every = max(1, steps // LOG_POINTS)
         started, before = time.perf_counter(), done.seconds
         if done.step:
-            progress.note(f"ranker training goes on at step {done.step} of {steps}")
+            progress.note(f"ranker training goes on at step {done.step} of about {steps}")
         self.model.train()
-        for rows in progress.track(self._remaining(plans, done.step), "ranker training", total=steps, done=done.step):
-            batch = self.batches.batch(rows)
+        for batch in progress.track(self._remaining(done.step), "ranker training", total=steps, done=done.step):
             loss = self._step(batch, done.step)
             done.step += 1
             done.impressions += len(batch.labels)
             done.loss_sum += loss * len(batch.labels)
             done.loss_count += len(batch.labels)
-            if done.step % every == 0 or done.step == steps:
+            if done.step % every == 0:
                 self._log(done)
             done.seconds = before + time.perf_counter() - started
-            if done.step % self.config.checkpoint_steps == 0 and done.step < steps:
+            if done.step % self.config.checkpoint_steps == 0:
                 self._save(done)
+        if done.loss_count:
+            self._log(done)
         self.model.eval()
         return done
 
     def _step(self, batch: Batch, step: int) -> float:
         items, local = localise(batch, self._place)
         forgotten = np.random.default_rng([self.seed, DROPOUT, step]).random(batch.valid.shape) < self.config.id_dropout
-        table = self.model.encode(torch.from_numpy(items).to(self.device))
-        candidates = torch.from_numpy(local.candidates).to(self.device)
-        x = self.model.forget_ids(F.embedding(candidates, table.x), torch.from_numpy(forgotten).to(self.device))
-        z = F.embedding(candidates, table.z)
-        valid = torch.from_numpy(local.valid).to(self.device)
-        logits = self.model.score(table, users_of(local.users, self.device), x, z, valid)
-        labels = torch.from_numpy(local.labels).to(self.device)
+        table = self.model.encode(self._put(items))
+        candidates = table.candidates(self._put(local.candidates))
+        if batch.rate is not None:
+            candidates = candidates._replace(rate=self._put(batch.rate))
+        candidates = self.model.forget(candidates, self._put(forgotten))
+        logits = self.model.score(table, users_of(local.users, self.device), candidates, self._put(local.valid))
+        labels = self._put(local.labels)
         loss = F.binary_cross_entropy_with_logits(logits, labels)
         for optimizer in self.optimizers.values():
             optimizer.zero_grad(set_to_none=True)
@@ -125,13 +141,18 @@ class Trainer:
             optimizer.step()
         return float(loss.detach())
 
-    def _plan(self, epoch: int) -> list[np.ndarray]:
-        return self.batches.plan(self.config.batch, np.random.default_rng([self.seed, ORDER, epoch]))
+    def _remaining(self, step: int) -> Iterator[Batch]:
+        """The batches from this step on. Pools that an earlier start finished are planned again, for their random
+        numbers and their length, and cost no more than that."""
+        for epoch in range(self.config.epochs):
+            for pool, plan in self.epochs.pools(np.random.default_rng([self.seed, ORDER, epoch])):
+                for rows in plan[step:]:
+                    yield pool.batch(rows)
+                self.epochs.contexts.release()
+                step = max(0, step - len(plan))
 
-    def _remaining(self, plans: list[list[np.ndarray]], step: int) -> Iterator[np.ndarray]:
-        for plan in plans:
-            yield from plan[step:]
-            step = max(0, step - len(plan))
+    def _put(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(self.device)
 
     def _log(self, done: Progress) -> None:
         loss = done.loss_sum / done.loss_count
@@ -181,7 +202,7 @@ def users_of(tensors: Tensors, device: torch.device) -> Users:
 
 
 @torch.no_grad()
-def predict(model: Ranker, table: ItemTable, batches: RequestBatches, size: int, description: str) -> np.ndarray:
+def predict(model: Network, table: ItemTable, batches: RequestBatches, size: int, description: str = "") -> np.ndarray:
     """Probabilities of all impressions, float32 [N] in table order.
 
     Args:
@@ -189,22 +210,35 @@ def predict(model: Ranker, table: ItemTable, batches: RequestBatches, size: int,
         table: the whole catalogue's, `model.encode(arange(V+1))`.
         batches: the impressions.
         size: impressions per batch.
-        description: shown beside the progress bar.
+        description: shown beside a progress bar; empty: none is shown.
     """
     scores = np.zeros(len(batches), np.float32)
     device = table.x.device
     plan = batches.plan(size, None)
-    for rows in progress.track(plan, description):
+    for rows in progress.track(plan, description) if description else plan:
         batch = batches.batch(rows)
         candidates = torch.from_numpy(batch.candidates).to(device)
-        x, z = F.embedding(candidates, table.x), F.embedding(candidates, table.z)
         valid = torch.from_numpy(batch.valid).to(device)
-        logits = model.score(table, users_of(batch.users, device), x, z, valid)
+        logits = model.score(table, users_of(batch.users, device), table.candidates(candidates), valid)
         scores[batch.rows] = torch.sigmoid(logits).cpu().numpy()
     return scores
 
 
-def catalogue(model: Ranker) -> ItemTable:
+def predict_shards(
+    model: Network, shards: Shards, contexts: Contexts, size: int, description: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities of a split, float32 [N], and its labels, int8 [N], block by block; arguments as for `predict`."""
+    table = catalogue(model)
+    scores: list[np.ndarray] = []
+    labels: list[np.ndarray] = []
+    for block in progress.track(shards.each(), description, total=len(shards)):
+        scores.append(predict(model, table, RequestBatches(block.impressions, contexts), size))
+        labels.append(block.impressions.label)
+        contexts.release()
+    return np.concatenate([np.zeros(0, np.float32), *scores]), np.concatenate([np.zeros(0, np.int8), *labels])
+
+
+def catalogue(model: Network) -> ItemTable:
     """The encoded catalogue, [V+1, …], without gradients."""
     with torch.no_grad():
-        return model.encode(torch.arange(model.spec.items + 1, device=model.z.device))
+        return model.encode(torch.arange(model.ids.num_embeddings, device=model.ids.weight.device))

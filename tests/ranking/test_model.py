@@ -38,7 +38,8 @@ def tables() -> dict[str, np.ndarray]:
     counts = rng.integers(1, 50, ITEMS + 1)
     counts[0] = 0
     counts[UNSEEN:] = 0
-    return {"z": z, "codes": codes, "category": category, "counts": counts}
+    rate = np.where(counts > 0, rng.normal(size=ITEMS + 1), 0).astype(np.float32)
+    return {"z": z, "codes": codes, "category": category, "counts": counts, "rate": rate}
 
 
 def ranker(variant: str = "full", **changes: object) -> Ranker:
@@ -72,7 +73,7 @@ def score(model: Ranker, who: Users, candidates: list[int]) -> np.ndarray:
     with torch.no_grad():
         table = model.encode(torch.arange(ITEMS + 1))
         place = torch.tensor([candidates])
-        return model.score(table, who, table.x[place], table.z[place])[0].numpy()
+        return model.score(table, who, table.candidates(place))[0].numpy()
 
 
 @pytest.mark.parametrize("long", [3, 4, 9])
@@ -124,17 +125,19 @@ def test_a_cold_candidate_scores_as_the_same_item_in_the_table_whose_id_is_unkno
         cold = model.encode_cold(
             *(torch.from_numpy(facts[name][UNSEEN : UNSEEN + 1]) for name in ("z", "codes", "category"))
         )
-        scored = model.score(table, who, cold.x.unsqueeze(0), cold.z.unsqueeze(0))[0].numpy()
+        scored = model.score(table, who, cold.candidates(torch.tensor([[0]])))[0].numpy()
     np.testing.assert_allclose(scored, score(model, who, [UNSEEN]), atol=1e-6)
 
 
 def test_id_dropout_makes_a_known_item_look_like_a_new_one() -> None:
     model = ranker()
-    x = model.encode(torch.tensor([[1, 2]])).x
-    forgotten = model.forget_ids(x, torch.tensor([[True, False]]))
-    torch.testing.assert_close(forgotten[0, 0, : SPEC.id_dim], model.unknown()[0])
-    torch.testing.assert_close(forgotten[0, 0, SPEC.id_dim :], x[0, 0, SPEC.id_dim :])
-    torch.testing.assert_close(forgotten[0, 1], x[0, 1])
+    shown = model.encode(torch.arange(ITEMS + 1)).candidates(torch.tensor([[1, 2]]))
+    forgotten = model.forget(shown, torch.tensor([[True, False]]))
+    torch.testing.assert_close(forgotten.x[0, 0, : SPEC.id_dim], model.unknown()[0])
+    torch.testing.assert_close(forgotten.x[0, 0, SPEC.id_dim :], shown.x[0, 0, SPEC.id_dim :])
+    torch.testing.assert_close(forgotten.x[0, 1], shown.x[0, 1])
+    assert forgotten.rate[0, 0] == 0
+    assert forgotten.rate[0, 1] == shown.rate[0, 1] != 0
 
 
 def test_variant_id_sees_neither_vectors_nor_codes_nor_inferences() -> None:
