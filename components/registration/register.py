@@ -38,8 +38,9 @@ def register(stage: Opened, run_id: str, model_repository: Path, feature_store: 
         run_id=logged.id,
         metrics=made["evaluation"].json("metrics.json"),
     )
-    decision = Decision.from_json(made["gate"].json(GATE))
-    registry.mark(version, TAGS, decision.tags, folder=folder)
+    told = made["gate"].json(GATE)
+    marks = Decision.from_json(told).tags | {f"{TAGS}champion": told["champion"]["name"]}
+    registry.mark(version, TAGS, marks, folder=folder)
     features = materialise(
         feature_store,
         dataset=made["dataset"],

@@ -28,6 +28,8 @@ RULE_VERSION = 1
 SEEDS = 3
 AUC_MARGIN = 0.002
 PARITY = 1e-5
+DIGITS = 9
+"""Differences are rounded to so many places, so that what lies on its bound is not failed by the last bit of a sum."""
 LEAST_USERS = 10
 """A bucket with fewer users measures nothing: a percentile interval of so few covers less than it says."""
 
@@ -167,9 +169,9 @@ def _auc(evidence: Evidence) -> Check:
     title, bound = "AUC, mean over seeds − champion", f"≥ {signed(-AUC_MARGIN, 3)}"
     if not evidence.auc or not np.isfinite([*evidence.auc, evidence.champion_auc]).all():
         return Check("auc", title, "fail", None, bound, "AUC is undefined: the test impressions lack a class")
-    change = float(np.mean(evidence.auc)) - evidence.champion_auc
+    change = round(float(np.mean(evidence.auc)) - evidence.champion_auc, DIGITS)
     reason = (
-        f"AUC {np.mean(evidence.auc):.4f} against {evidence.champion_auc:.4f} ({signed(change)}, {bound} is needed)"
+        f"AUC {np.mean(evidence.auc):.4f} against {evidence.champion_auc:.4f} ({signed(change, 5)}, {bound} is needed)"
     )
     return Check("auc", title, _status(change >= -AUC_MARGIN), change, bound, reason, _interval(evidence.auc_effect))
 
@@ -180,11 +182,13 @@ def _bucket(group: str, bucket: str, effect: Effect) -> Check:
     title, bound = f"GAUC on {where}", "interval not below 0"
     interval = _interval(effect)
     if interval is None or not _measures(effect):
-        why = f"{effect.n} users with both classes" if effect.n < LEAST_USERS else effect.reason
+        why = f"fewer than {LEAST_USERS} users" if effect.n < LEAST_USERS else effect.reason
         figure = None if np.isnan(effect.effect) else effect.effect
         return Check(name, title, "not applicable", figure, bound, f"{title}: {why}", interval)
     shown = f"{signed(effect.effect)} [{signed(interval[0])}, {signed(interval[1])}]"
-    return Check(name, title, _status(interval[1] >= 0), effect.effect, bound, f"{title} {shown}", interval)
+    return Check(
+        name, title, _status(round(interval[1], DIGITS) >= 0), effect.effect, bound, f"{title} {shown}", interval
+    )
 
 
 def _measured(buckets: Mapping[str, Mapping[str, Effect]]) -> Check:

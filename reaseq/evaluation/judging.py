@@ -202,7 +202,7 @@ def _measure(
 
 
 def _champion_name(champion: Champion | None) -> str:
-    return champion.name if champion else "ID-only ranker of this run (stands in: there is no champion yet)"
+    return champion.name if champion else "none yet, the ID-only ranker of this run stands in"
 
 
 def _notes(served: Artifact, champion: Champion | None, dataset: Artifact) -> list[str]:

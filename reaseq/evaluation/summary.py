@@ -75,9 +75,9 @@ def headline(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def gate_line(summary: Mapping[str, Any]) -> str:
-    """The gate's decision and its reason in one line; empty for a run that was not judged."""
+    """The gate's decision, its reason and whom it compared with, in one line; empty for a run that was not judged."""
     told = summary.get("gate")
-    return f"{told['decision']}: {told['reason']}" if told else ""
+    return f"{told['decision']}: {told['reason']}. Champion: {told['champion']['name']}" if told else ""
 
 
 def _stage(artifact: Artifact) -> dict[str, Any]:

@@ -59,6 +59,24 @@ def test_the_ranker_is_registered_as_challenger_and_can_be_brought_back(done: Do
     assert bundle.digest == summary["stages"]["ranker_full"]["digest"] == version.digest
 
 
+def test_the_gates_decision_is_on_the_terminal_in_the_summary_and_on_the_registered_version(done: Done) -> None:
+    summary = json.loads((done.folder / "summary.json").read_text())
+    told = summary["gate"]
+    assert told["decision"] in ("promote", "hold")
+    assert told["challenger"] | {"auc": None} == {
+        "digest": summary["stages"]["ranker_full"]["digest"],
+        "seeds": [0, 1, 2],
+        "auc": None,
+    }
+    assert f"{told['decision']}: {told['reason']}" in " ".join(done.process.stdout.split())
+    assert f"{told['decision'].capitalize()}." in (done.folder / "gate.html").read_text()
+    folder = done.runs / ".workspace" / "mlflow"
+    tags = registry.resolve("reaseq-ranker", "challenger", folder=folder).tags
+    assert tags["reaseq.gate.decision"] == told["decision"]
+    assert {f"reaseq.gate.{check['name']}" for check in told["checks"]} <= tags.keys()
+    assert registry.find("reaseq-ranker", "champion", folder=folder) is None
+
+
 def test_show_item_and_show_user_tell_what_the_run_knows(done: Done) -> None:
     dataset = open_artifact(next(done.folder.glob("pipeline/*/ingest/dataset")))
     item = dataset.table("items.parquet", ["item_id"])[0][0].as_py()

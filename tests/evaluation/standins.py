@@ -4,7 +4,9 @@ The full one knows the label a little better than the ID-only one, so that there
 """
 
 import json
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -96,3 +98,19 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the stage score with the functions above."""
     monkeypatch.setattr(stage, "score_impressions", score_impressions)
     monkeypatch.setattr(stage, "rank_catalogue", rank_catalogue)
+
+
+def replicate_of(ranker: Artifact, out: Path, workspace: Workspace, seed: int, **facts: float) -> Artifact:
+    """The same files and inputs under another seed in the configuration, and `seed.txt` for a digest of its own."""
+
+    def write(draft: Draft) -> None:
+        for name in ranker.manifest.files:
+            shutil.copy2(ranker.file(name), draft.path / name)
+        (draft.path / "seed.txt").write_text(str(seed))
+        draft.facts.update(ranker.facts | {"parity": 0.0} | facts)
+
+    inputs = {name: SimpleNamespace(digest=digest) for name, digest in ranker.manifest.inputs.items()}
+    return build(
+        out, kind="ranker", name=ranker.manifest.name, config=ranker.manifest.config | {"seed": seed}, inputs=inputs,
+        write=write, workspace=workspace,
+    )  # fmt: skip

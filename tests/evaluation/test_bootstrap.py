@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reaseq.evaluation import metrics
-from reaseq.evaluation.bootstrap import _WeightedAuc, paired, paired_mean
+from reaseq.evaluation.bootstrap import _WeightedAuc, paired, paired_mean, paired_over_seeds
 
 
 def world(seed, users=60, signal=1.0, other_signal=1.0):
@@ -102,3 +102,45 @@ def test_what_cannot_be_compared_says_why():
     assert one_class.reason == "one class only"
     assert (one_user.effect, one_user.reason) == (0.0, "one user")
     assert one_class.as_json()["effect"] is None
+
+
+@pytest.mark.parametrize("metric", ["auc", "gauc"])
+def test_of_one_seed_the_interval_over_seeds_is_the_paired_one(metric):
+    user, labels, base, other = world(2)
+
+    one = paired_over_seeds(metric, user, labels, base, [other], replicates=70, seed=3)
+
+    assert one == paired(metric, user, labels, base, other, replicates=70, seed=3)
+    thrice = paired_over_seeds(metric, user, labels, base, [other] * 3, replicates=70, seed=3)
+    assert (thrice.effect, thrice.low, thrice.high) == pytest.approx((one.effect, one.low, one.high), abs=1e-12)
+
+
+@pytest.mark.parametrize("metric", ["auc", "gauc"])
+def test_the_effect_over_seeds_is_the_mean_of_each_seeds(metric):
+    user, labels, base, other = world(4)
+    others = [other, world(4, other_signal=2.0)[3], world(4, other_signal=0.2)[3]]
+
+    effects = [paired(metric, user, labels, base, scores, replicates=0, seed=0).effect for scores in others]
+    together = paired_over_seeds(metric, user, labels, base, others, replicates=50, seed=0)
+
+    assert together.effect == pytest.approx(np.mean(effects), abs=1e-12)
+    assert together.low <= together.effect <= together.high
+
+
+def test_seeds_that_disagree_widen_the_interval():
+    user, labels, base, _ = world(5, users=200)
+    apart = [world(5, users=200, other_signal=signal)[3] for signal in (0.2, 1.0, 1.8)]
+    alike = [world(5, users=200, other_signal=1.0)[3]] * 3
+
+    wide, narrow = (
+        paired_over_seeds("gauc", user, labels, base, others, replicates=200, seed=0) for others in (apart, alike)
+    )
+
+    assert wide.high - wide.low > 1.5 * (narrow.high - narrow.low)
+
+
+def test_users_without_both_classes_leave_the_effect_over_seeds_undefined():
+    change = paired_over_seeds("gauc", [1, 2], [1, 0], [0.1, 0.2], [[0.3, 0.4]] * 3, replicates=10, seed=0)
+
+    assert np.isnan(change.effect)
+    assert change.reason == "no user has both a positive and a negative"

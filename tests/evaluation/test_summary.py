@@ -86,7 +86,13 @@ def test_the_headline_puts_both_models_side_by_side(tmp_path, artifacts):
 
 
 def test_the_decision_of_the_gate_is_in_the_summary_and_in_one_line(tmp_path, artifacts, workspace):
-    told = {"decision": "hold", "reason": "1 training seed, at least 3 are needed", "rule_version": 1, "checks": []}
+    told = {
+        "decision": "hold",
+        "reason": "1 training seed, at least 3 are needed",
+        "rule_version": 1,
+        "checks": [],
+        "champion": {"name": "shop version 3", "auc": 0.7},
+    }
     judged = build(
         tmp_path / "gate",
         kind="gate",
@@ -100,5 +106,5 @@ def test_the_decision_of_the_gate_is_in_the_summary_and_in_one_line(tmp_path, ar
 
     summary = json.loads(path.read_text())
     assert summary["gate"] == told
-    assert gate_line(summary) == "hold: 1 training seed, at least 3 are needed"
+    assert gate_line(summary) == "hold: 1 training seed, at least 3 are needed. Champion: shop version 3"
     assert gate_line({"gate": None}) == ""

@@ -47,7 +47,26 @@ def test_the_outputs_that_a_local_run_looks_for_exist(compiled: dict) -> None:
         assert output in component["outputDefinitions"]["artifacts"]
 
 
-def test_registration_is_never_cached(compiled: dict) -> None:
+def test_three_rankers_that_differ_in_their_seed_come_before_the_gate_and_the_gate_before_registration(
+    compiled,
+) -> None:
     tasks = compiled["root"]["dag"]["tasks"]
-    assert not tasks["registration"].get("cachingOptions", {}).get("enableCache", False)
+    gate = tasks["promotion-gate"]["inputs"]["artifacts"]
+    trained = [
+        gate[name]["taskOutputArtifact"]["producerTask"] for name in ("ranker_full", "replicate_1", "replicate_2")
+    ]
+    assert trained[0] == OUTPUTS["ranker_full"][0]
+    settings = [tasks[task]["inputs"]["parameters"] for task in trained]
+    constants = [
+        {name: p[name]["runtimeValue"]["constant"] for name in ("variant", "replicate") if name in p} for p in settings
+    ]
+    assert constants == [{"variant": "full"}, {"variant": "full", "replicate": 1}, {"variant": "full", "replicate": 2}]
+    decision = tasks["registration"]["inputs"]["artifacts"]["gate"]["taskOutputArtifact"]
+    assert decision == {"outputArtifactKey": "gate", "producerTask": "promotion-gate"}
+
+
+def test_what_depends_on_the_registry_is_never_cached(compiled: dict) -> None:
+    tasks = compiled["root"]["dag"]["tasks"]
+    for name in ("promotion-gate", "registration"):
+        assert not tasks[name].get("cachingOptions", {}).get("enableCache", False)
     assert tasks["evaluation"]["cachingOptions"]["enableCache"]

@@ -128,3 +128,33 @@ def test_a_version_is_linked_to_the_run_it_came_from(run_artifacts, folder, tmp_
     version = registry.register(bundle, name="linked", experiment="small-world", folder=folder, run_id=run)
     assert version.run_id == run
     assert [output.model_id for output in client.get_run(run).outputs.model_outputs] == [version.model_id]
+
+
+def test_looking_for_an_alias_that_nobody_has_finds_nothing(run_artifacts, folder):
+    version = registered(run_artifacts["ranker_full"], folder, "sought")
+
+    assert registry.find("sought", "challenger", folder=folder) == version
+    assert registry.find("sought", "champion", folder=folder) is None
+    assert registry.find("never-registered", "champion", folder=folder) is None
+
+
+def test_a_registry_out_of_reach_is_no_registry_without_champion(folder, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+
+    with pytest.raises(RegistryError):
+        registry.find("sought", "champion", folder=folder)
+
+
+def test_marks_replace_those_of_before_and_leave_other_tags_alone(run_artifacts, folder):
+    version = registered(run_artifacts["ranker_full"], folder, "marked")
+
+    registry.mark(version, "gate.", {"gate.decision": "hold", "gate.old_check": "fail 3"}, folder=folder)
+    registry.mark(version, "gate.", {"gate.decision": "promote", "gate.auc": "pass 0.01 (≥ −0.002)"}, folder=folder)
+
+    tags = registry.resolve("marked", 1, folder=folder).tags
+    assert {name: value for name, value in tags.items() if name.startswith("gate.")} == {
+        "gate.decision": "promote",
+        "gate.auc": "pass 0.01 (≥ −0.002)",
+    }
+    assert tags.items() >= version.tags.items()
