@@ -109,7 +109,10 @@ def rank_catalogue(
 
 
 class Scorer:
-    """A bundle's network over a dataset, in the dataset's own item numbering for candidates."""
+    """A bundle's network over a dataset, in the dataset's own item numbering for candidates.
+
+    `place` [V'+1] int64 holds the row of `table` for each item of the dataset.
+    """
 
     def __init__(
         self, bundle: Artifact, dataset: Artifact, item_vectors: Artifact, inferred: Artifact, lag_hours: float = 0.0
@@ -118,7 +121,7 @@ class Scorer:
         self.data = Dataset.open(dataset)
         self.model = load_ranker(opened)
         known = np.concatenate([[0], opened.vocabulary.items(self.data.item_ids)])  # [V'+1] the model's index
-        self._place, self._table = self._candidates(opened, known, ItemVectors.open(item_vectors))
+        self.place, self.table = self._candidates(opened, known, ItemVectors.open(item_vectors))
         table = InferenceTable.read(inferred, self.data, lag_hours)
         self.contexts = Contexts(
             self.data.log,
@@ -130,8 +133,8 @@ class Scorer:
 
     def scores(self, shown: Impressions) -> np.ndarray:
         """float32 [N], in the impressions' order."""
-        batches = RequestBatches(replace(shown, item=self._place[shown.item]), self.contexts)
-        return predict(self.model, self._table, batches, BATCH, "scoring impressions")
+        batches = RequestBatches(replace(shown, item=self.place[shown.item]), self.contexts)
+        return predict(self.model, self.table, batches, BATCH, "scoring impressions")
 
     @torch.no_grad()
     def catalogue_scores(self, shown: Impressions, row: int) -> np.ndarray:
@@ -140,9 +143,9 @@ class Scorer:
         tensors = self.contexts.tensors(shown.user[one], shown.end[one], shown.timestamp[one])
         users = users_of(tensors, torch.device("cpu"))
         pieces = []
-        for start in range(0, len(self._place), CANDIDATES):
-            items = torch.from_numpy(self._place[start : start + CANDIDATES]).unsqueeze(0)
-            pieces.append(self.model.score(self._table, users, self._table.candidates(items)).squeeze(0).numpy())
+        for start in range(0, len(self.place), CANDIDATES):
+            items = torch.from_numpy(self.place[start : start + CANDIDATES]).unsqueeze(0)
+            pieces.append(self.model.score(self.table, users, self.table.candidates(items)).squeeze(0).numpy())
         return np.concatenate(pieces)
 
     def _candidates(self, opened: Bundle, known: np.ndarray, vectors: ItemVectors) -> tuple[np.ndarray, ItemTable]:

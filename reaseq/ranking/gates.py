@@ -1,0 +1,61 @@
+"""How far a ranker trusts inferred behaviours: the gate's ω for every impression of a split.
+
+ω is not an output of the network, so it is taken from `model.gate` by a forward hook while the impressions are scored.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from reaseq.artifacts import Artifact
+from reaseq.ranking.batches import Batch, RequestBatches
+from reaseq.ranking.scoring import BATCH, Scorer
+from reaseq.ranking.training import predict
+
+
+@dataclass(frozen=True)
+class GateValues:
+    """Row-aligned with the split's impressions."""
+
+    omega: np.ndarray  # [N] float32 in (0, 1), what the inferred branch is multiplied by
+    inferred: np.ndarray  # [N] int64, inferred behaviours that the impression saw; with 0, ω multiplies nothing
+
+
+def gate_values(
+    bundle: Artifact,
+    dataset: Artifact,
+    item_vectors: Artifact,
+    inferred_behaviors: Artifact,
+    split: str = "test",
+    lag_hours: float = 0.0,
+) -> GateValues:
+    """ω of each impression of a split; arguments as for `scoring.score_impressions`."""
+    scorer = Scorer(bundle, dataset, item_vectors, inferred_behaviors, lag_hours)
+    shown = scorer.data.impressions(split)
+    batches = _LastBatch(replace(shown, item=scorer.place[shown.item]), scorer.contexts)
+    values = GateValues(np.zeros(len(shown), np.float32), np.zeros(len(shown), np.int64))
+
+    def keep(module: Any, inputs: Any, omega: Tensor) -> None:  # [U, C, 1] over the grid, of which some cells are empty
+        batch = batches.last
+        values.omega[batch.rows] = omega.squeeze(-1).cpu().numpy()[batch.valid]
+        seen = (batch.users["inferred"] > 0).sum(axis=1)
+        values.inferred[batch.rows] = np.broadcast_to(seen[:, None], batch.valid.shape)[batch.valid]
+
+    hook = scorer.model.gate.register_forward_hook(keep)
+    try:
+        predict(scorer.model, scorer.table, batches, BATCH, "reading the gate")
+    finally:
+        hook.remove()
+    return values
+
+
+class _LastBatch(RequestBatches):
+    """Remembers the batch that was made last, so that a hook knows which rows the network is looking at."""
+
+    last: Batch
+
+    def batch(self, rows: np.ndarray, trim: bool = True) -> Batch:
+        self.last = super().batch(rows, trim)
+        return self.last
