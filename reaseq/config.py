@@ -157,12 +157,35 @@ class RankingConfig(Section):
     lr_dense: float = 2e-4
     lr_sparse: float = 2e-3
     id_dropout: float = 0.15
+    click_rates: Literal["auto", "on", "off"] = "auto"
+    """Whether an item's click rate is an input. `auto`: unless the negatives are sampled, one positive to a fixed number
+    of them, since then the rate tells how sampling went and not what people like."""
     gate_bias: float = -2.0
     lag_hours: float = 0.0
     """An impression sees only inferences from a snapshot at least this much older."""
     checkpoint_steps: int = Field(200, ge=1)
     golden_requests: int = 16
     golden_candidates: int = 100
+
+
+class BaselineConfig(Section):
+    """DIN and its kin, the click-through baselines."""
+
+    d: int = Field(32, ge=1)
+    """Width of an item's input."""
+    hidden: tuple[int, ...] = (200, 80)
+    attention: int = Field(36, ge=1)
+    """Hidden units of DIN's activation unit."""
+    experts: int = Field(2, ge=1)
+    """KAR: shared experts, and as many dedicated to items and to users each."""
+    init: float = Field(0.05, gt=0)
+    """Standard deviation of fresh id embeddings."""
+    history: int = Field(50, ge=1)
+    batch: int = Field(1024, ge=1)
+    epochs: int = Field(1, ge=1)
+    lr_dense: float = Field(1e-3, gt=0)
+    lr_sparse: float = Field(1e-3, gt=0)
+    id_dropout: float = Field(0.0, ge=0, lt=1)
 
 
 class SequentialConfig(Section):
@@ -216,6 +239,7 @@ class RunConfig(Section):
     behavior: BehaviorConfig = BehaviorConfig()
     ranking: RankingConfig = RankingConfig()
     sequential: SequentialConfig = SequentialConfig()
+    baselines: BaselineConfig = BaselineConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     platform: PlatformConfig = PlatformConfig()
 

@@ -2,8 +2,8 @@
 
 A request's candidates share one context (user, events seen, time), so its user tensors are built once. Requests are
 laid out as a grid [U, C]: one row a context, one cell a candidate; a request of more than `GRID` candidates takes
-several rows. An epoch shuffles requests, sorts each pool of batches by history length, so that little of a batch is
-padding, and shuffles the batches; all of it follows from the seed alone.
+several rows. An epoch shuffles requests, sorts each pool of batches by the number of candidates and by history length,
+so that little of a batch is padding, and shuffles the batches; all of it follows from the seed alone.
 """
 
 from collections.abc import Iterator
@@ -21,8 +21,8 @@ GRID = 8
 """Candidates per grid row."""
 POOL = 64
 """Batches that are sorted by history length together."""
-POOL_BLOCKS = 16
-"""Blocks of the log that are in memory, and shuffled, together."""
+POOL_BLOCKS = 64
+"""Blocks of the log that are in memory, and shuffled, together: about a million impressions, forty megabytes."""
 
 
 @dataclass(frozen=True)
@@ -112,17 +112,17 @@ class RequestBatches:
         return len(self.impressions.item)
 
     def plan(self, size: int, rng: np.random.Generator | None) -> list[np.ndarray]:
-        """Grid rows of each batch, about `size` impressions each; if `rng` is None, in order of history length."""
-        length = self._history_length()
+        """Grid rows of each batch, about `size` impressions each; if `rng` is None, in order of size and length."""
+        length, count = self._history_length(), self._last - self._first
         if rng is None:
-            return self._cut(np.argsort(length, kind="stable"), size)
+            return self._cut(np.lexsort((length, count)), size)
         # Rows of one request are neighbours, and a request is moved as a whole: keys are drawn per request.
         request = np.cumsum(self._starts_request()) - 1
         key = rng.permutation(int(request[-1]) + 1 if len(request) else 0)[request]
         rows = np.argsort(key, kind="stable")
         batches: list[np.ndarray] = []
         for pool in self._cut(rows, size * POOL):
-            batches += self._cut(pool[np.lexsort((key[pool], length[pool]))], size)
+            batches += self._cut(pool[np.lexsort((key[pool], length[pool], count[pool]))], size)
         return [batches[place] for place in rng.permutation(len(batches))]
 
     def batch(self, rows: np.ndarray, trim: bool = True) -> Batch:
@@ -168,12 +168,14 @@ class Epochs:
         shards: of the training split.
         contexts: makes the user tensors.
         size: impressions per batch.
+        rated: whether impressions see click rates.
     """
 
-    def __init__(self, shards: Shards, contexts: Contexts, size: int):
+    def __init__(self, shards: Shards, contexts: Contexts, size: int, rated: bool = False):
         self.shards = shards
         self.contexts = contexts
         self.size = size
+        self.rated = rated
 
     def about(self) -> int:
         """Batches of an epoch, within a few."""
@@ -184,7 +186,7 @@ class Epochs:
         order = rng.permutation(len(self.shards))
         for start in range(0, len(order), POOL_BLOCKS):
             shown = self.shards.read(order[start : start + POOL_BLOCKS])
-            pool = RequestBatches(shown.impressions, self.contexts, shown.rate)
+            pool = RequestBatches(shown.impressions, self.contexts, shown.rate if self.rated else None)
             yield pool, pool.plan(self.size, rng)
 
 

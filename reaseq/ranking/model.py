@@ -146,6 +146,7 @@ class Ranker(nn.Module):
         self.long = SemanticAttention(width, spec.attention_dim, spec.temperature)
         self.inferred = SemanticAttention(width, spec.attention_dim, spec.temperature)
         self.beta = nn.Parameter(torch.tensor(1.0))
+        self.wide = nn.Parameter(torch.tensor(1.0))
         self.gate = InferenceGate(width, spec.gate_bias)
         sizes = [6 * width + 3 * BINS + len(PROFILE) + 1, *spec.hidden]
         layers: list[nn.Module] = []
@@ -214,8 +215,8 @@ class Ranker(nn.Module):
         parts.append(rate.unsqueeze(-1))
         features = torch.cat(parts, dim=-1)
         if valid is not None:
-            features = features[valid]
-        return self.mlp(features).squeeze(-1)
+            features, rate = features[valid], rate[valid]
+        return self.mlp(features).squeeze(-1) + self.wide * rate
 
     def _long(self, table: ItemTable, history: Tensor, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
         """The `long_top` behaviours most similar to each candidate → pooled [U, C, D] and histogram [U, C, 22]."""

@@ -123,3 +123,15 @@ def item_counts(shards: Shards, items: int) -> tuple[np.ndarray, np.ndarray]:
         shown += np.bincount(rows.item, minlength=items + 1)
         taken += np.bincount(rows.item[rows.label == 1], minlength=items + 1)
     return shown, taken
+
+
+def negatives_sampled(shards: Shards) -> bool:
+    """Whether every request holds one positive and the same number of negatives, as no shop's log does."""
+    sizes: set[int] = set()
+    for block in shards.each():
+        rows = block.impressions
+        starts = np.flatnonzero(np.append(True, np.diff(rows.request_id) != 0))
+        if (np.add.reduceat(rows.label, starts) != 1).any():
+            return False
+        sizes |= set(np.diff(np.append(starts, len(rows))).tolist())
+    return len(sizes) == 1 and sizes.pop() > 1

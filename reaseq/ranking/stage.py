@@ -22,7 +22,7 @@ from reaseq.ranking.features import FeatureLimits, Tensors
 from reaseq.ranking.golden import golden_requests
 from reaseq.ranking.inferences import InferenceTable
 from reaseq.ranking.model import VARIANTS, Ranker, RankerSpec, build_ranker
-from reaseq.ranking.shards import Shards, item_counts
+from reaseq.ranking.shards import Shards, item_counts, negatives_sampled
 from reaseq.ranking.statistics import click_rate
 from reaseq.ranking.training import Network, Progress, Trainer, predict_shards
 from reaseq.representation.vectors import ItemVectors
@@ -101,12 +101,14 @@ def _write(
     contexts = Contexts(data.log, data.category_index, table if VARIANTS[variant][1] else None, limits)
     shards = {split: Shards.of(data, split, cache) for split in SPLITS}
     spec = _spec(config, data, vectors, variant)
-    tables = item_tables(data, vectors, shards["train"], variant)
+    rated = uses_click_rates(config, shards["train"])
+    tables = item_tables(data, vectors, shards["train"], variant, rated)
     model = build_ranker(spec, config.seed, tables).to(device)
-    done = fit(model, shards["train"], contexts, config, draft.scratch, device)
+    done = fit(model, shards["train"], contexts, config, draft.scratch, device, rated)
 
     draft.facts.update(
         variant=variant,
+        click_rates=rated,
         valid=_quality(model, shards["valid"], contexts, settings.batch),
         examples_per_second=round(done.impressions / done.seconds, 1),
         training_seconds=round(done.seconds, 1),
@@ -146,9 +148,24 @@ def _write(
 
 
 def fit(
-    model: Network, train: Shards, contexts: Contexts, config: RunConfig, scratch: Path, device: torch.device
+    model: Network,
+    train: Shards,
+    contexts: Contexts,
+    config: RunConfig,
+    scratch: Path,
+    device: torch.device,
+    rated: bool = False,
 ) -> Progress:
     """Train a network on the training split, going on from a checkpoint in `scratch` if there is one.
+
+    Args:
+        model: freshly initialised.
+        train: the training split.
+        contexts: user tensors.
+        config: sections `ranking` and `seed`.
+        scratch: for the checkpoint.
+        device: where the model is.
+        rated: whether impressions see click rates, as they stood.
 
     Raises:
         RankingError: the split holds no impressions of both labels, or the loss diverges.
@@ -161,11 +178,19 @@ def fit(
             "Check `label` in the source, or the split dates (data.valid_start, data.test_start)."
         )
     size = min(settings.batch, max(SMALLEST_BATCH, train.rows // settings.least_steps))
-    epochs = Epochs(train, contexts, size)
+    epochs = Epochs(train, contexts, size, rated)
     return Trainer(model, epochs, settings, seed=config.seed, scratch=scratch, device=device).run()
 
 
-def item_tables(data: Dataset, vectors: ItemVectors, train: Shards, variant: str) -> dict[str, np.ndarray]:
+def uses_click_rates(config: RunConfig, train: Shards) -> bool:
+    """What `ranking.click_rates` comes to on this log."""
+    wanted = config.ranking.click_rates
+    return not negatives_sampled(train) if wanted == "auto" else wanted == "on"
+
+
+def item_tables(
+    data: Dataset, vectors: ItemVectors, train: Shards, variant: str, rated: bool = False
+) -> dict[str, np.ndarray]:
     """What a ranker knows of each item: `z`, `codes`, `category`, `counts` and `rate`, [V+1, …] each.
 
     `counts` is how often the training period holds an item, shown or consumed; labels play no part in it.
@@ -178,7 +203,7 @@ def item_tables(data: Dataset, vectors: ItemVectors, train: Shards, variant: str
         "codes": vectors.codes if known else np.full_like(vectors.codes, -1),
         "category": data.category_index,
         "counts": shown + np.bincount(data.log.only_train().items, minlength=size + 1),
-        "rate": click_rate(shown, taken),
+        "rate": click_rate(shown, taken) if rated else np.zeros(size + 1, np.float32),
     }
 
 
