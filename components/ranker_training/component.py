@@ -34,7 +34,7 @@ def ranker_training(
     from reaseq.ranking.stage import train_ranker
 
     inputs = {"dataset": dataset, "item_vectors": item_vectors, "inferred_behaviors": inferred_behaviors}
-    name = f"{variant}, replicate {replicate}" if replicate else variant
+    name = f"{variant} #{replicate}" if replicate else variant
     with opened(f"ranker_training ({name})", config, workspace, **inputs) as stage:
         settings = stage.config.model_copy(update={"seed": stage.config.seed + replicate})
         out = Path(ranker.path)

@@ -17,6 +17,7 @@ _USERS = 4
 _CHANGED = 8
 _SHORTEST, _LONGEST = 4, 40  # events of a user that is shown
 _LISTED = 8  # titles per list
+_RECENT = 3  # titles of the history beside a case
 _LEAST_NEGATIVES = 4  # an impression compared with fewer says little
 
 
@@ -65,6 +66,10 @@ class ChangedCase:
     history: int
     id: float
     full: float
+    item_text: str
+    """What was reasoned about the item; empty for one that is represented by its title."""
+    recent: tuple[str, ...]
+    """Titles of what the user took last before, most recent first."""
 
 
 def item_cases(
@@ -85,7 +90,8 @@ def item_cases(
     new = [i for i in reasoned if events[i] == 0]
     seen = sorted((i for i in reasoned if events[i] > 0), key=lambda i: (events[i], i))
     other = [i for i in candidates if status[i - 1] != "ok"]
-    chosen = _spread(new, _ITEMS // 2) + _spread(seen, _ITEMS - _ITEMS // 2) + other[:1]
+    of_new = _spread(new, _ITEMS // 2)
+    chosen = of_new + _spread(seen, _ITEMS - len(of_new) - len(other[:1])) + other[:1]
     rows = knowledge.take([i - 1 for i in chosen]).to_pylist()
     return [
         ItemCase(
@@ -154,6 +160,9 @@ def changed_cases(
     item_ids: Sequence[str],
     catalogue: Mapping[str, tuple[str, str]],
     events: Ints,
+    knowledge: pa.Table,
+    log: EventLog,
+    ends: Ints,
 ) -> tuple[list[ChangedCase], list[ChangedCase]]:
     """The test positives that the full model moved up most, and those it moved down most, one per user and item.
 
@@ -163,7 +172,11 @@ def changed_cases(
         item_ids: [V].
         catalogue: item id → (title, top category).
         events: [V + 1] training events by item index.
+        knowledge: the knowledge table, in items order.
+        log: all behaviours.
+        ends: [N] one past the last behaviour in `log` that the row's history holds.
     """
+    status, texts = (knowledge.column(name).to_pylist() for name in ("status", "item_text"))
     place = {name: wins(split.users, split.labels, split.scores[name]) for name in ("id", "full")}
     _, user = np.unique(split.users, return_inverse=True)
     negatives = np.bincount(user, weights=split.labels == 0)[user]
@@ -182,10 +195,22 @@ def changed_cases(
                 continue
             taken |= {user_ids[n], item}
             title, category = catalogue[item]
-            history, seen = int(split.history[n]), int(events[split.items[n]])
             values: tuple[Floats, Floats] = place["id"][n], place["full"][n]
+            end, history, index = int(ends[n]), int(split.history[n]), int(split.items[n])
+            past = log.items[end - min(history, _RECENT) : end][::-1]
             chosen.append(
-                ChangedCase(user_ids[n], item, title, category, seen, history, float(values[0]), float(values[1]))
+                ChangedCase(
+                    user_id=user_ids[n],
+                    item_id=item,
+                    title=title,
+                    category=category,
+                    training_events=int(events[index]),
+                    history=history,
+                    id=float(values[0]),
+                    full=float(values[1]),
+                    item_text=texts[index - 1] if status[index - 1] == "ok" else "",
+                    recent=tuple(catalogue[item_ids[i - 1]][0] for i in past),
+                )
             )
             if len(chosen) == _CHANGED:
                 break

@@ -17,6 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.transforms import Transform
 from sklearn.metrics import roc_curve
 
+from reaseq.evaluation.buckets import LEAST_USERS
 from reaseq.evaluation.metrics import Floats, Ints, calibration
 from reaseq.evaluation.scorecard import signed
 
@@ -59,8 +60,10 @@ def lift_by_bucket(rows: Mapping[str, Mapping[str, Any]], unit: str) -> str:
         places = {name: len(rows) - 1 - n for n, name in enumerate(rows)}
         for name, y in places.items():
             points = {model: rows[name]["gauc"].get(model) for model in COLOURS}
-            if None in points.values():
-                values.text(0.5, y, "no such positives", transform=_row_of(values), ha="center", va="center", size=8.5)
+            few = rows[name]["users"] < LEAST_USERS
+            if few or None in points.values():
+                said = f"fewer than {LEAST_USERS} users" if few and rows[name]["positives"] else "no such positives"
+                values.text(0.5, y, said, transform=_row_of(values), ha="center", va="center", size=8.5)
                 continue
             values.plot(list(points.values()), [y, y], color=_LINE, linewidth=3, zorder=1, solid_capstyle="round")
             for model, value in points.items():
@@ -83,7 +86,34 @@ def lift_by_bucket(rows: Mapping[str, Mapping[str, Any]], unit: str) -> str:
         ]
         values.legend(handles=marks, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, handletextpad=0.2)
 
-    return _svg(f"lift-{unit}", draw, columns=2, size=(10.4, 2.9))
+    return _svg(f"lift-{unit}", draw, columns=2, size=(10.4, 1.1 + 0.45 * len(rows)))
+
+
+def gate(rows: Mapping[str, Mapping[str, Any]]) -> str:
+    """ω by history length with its quartiles, with and without inferences; rows as `buckets.gate_by_history` gives."""
+
+    def draw(axes: Sequence[Axes]) -> None:
+        ax = axes[0]
+        places = {name: len(rows) - 1 - n for n, name in enumerate(rows)}
+        for kind, colour, offset in (("with", FULL, 0.13), ("without", ID, -0.13)):
+            shown = {places[name] + offset: row[kind] for name, row in rows.items() if row[kind]["impressions"]}
+            for y, spread in shown.items():
+                ax.plot(spread["quartiles"][::2], [y, y], color=colour, linewidth=4, alpha=0.4, solid_capstyle="round")
+            ax.plot(
+                [s["mean"] for s in shown.values()],
+                list(shown),
+                "o",
+                color=colour,
+                markersize=7,
+                label=f"{kind} inferences",
+            )
+        ax.set_yticks(list(places.values()), ["all" if name == "all" else name.replace("-", "–") for name in places])
+        ax.set(xlabel="gate ω: mean, and the middle half of the impressions", ylabel="events of the user before")
+        ax.set(xlim=(0, None), ylim=(-0.6, len(rows) - 0.4))
+        ax.grid(axis="y", visible=False)
+        ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, handletextpad=0.2)
+
+    return _svg("gate", draw, size=(4.9, 3.4))
 
 
 def changes(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> str:

@@ -21,7 +21,8 @@ from typing import Any, Literal
 import numpy as np
 
 from reaseq.evaluation.bootstrap import Effect
-from reaseq.evaluation.scorecard import signed
+from reaseq.evaluation.buckets import LEAST_USERS
+from reaseq.evaluation.scorecard import BUCKET_WORDS, signed
 
 RULE_VERSION = 1
 """Rises with every change to what the rule demands."""
@@ -30,8 +31,8 @@ AUC_MARGIN = 0.002
 PARITY = 1e-5
 DIGITS = 9
 """Differences are rounded to so many places, so that what lies on its bound is not failed by the last bit of a sum."""
-LEAST_USERS = 10
-"""A bucket with fewer users measures nothing: a percentile interval of so few covers less than it says."""
+GROUPS = ("item_events", "history")
+"""The groups of buckets that the rule looks into."""
 
 TAGS = "reaseq.gate."
 """Prefix of the registered version's tags that hold the decision."""
@@ -150,10 +151,6 @@ def decide(evidence: Evidence, bounds: Bounds) -> Decision:
     return Decision(not failed, reason, checks)
 
 
-GROUPS = {"item_events": "items with {} training events", "history": "histories of {} events"}
-"""Group of buckets → how its buckets are spoken of."""
-
-
 def _seeds(seeds: Sequence[int]) -> Check:
     count = len(set(seeds))
     reason = f"{count} training {'seed' if count == 1 else 'seeds'}, at least {SEEDS} are needed"
@@ -177,7 +174,7 @@ def _auc(evidence: Evidence) -> Check:
 
 
 def _bucket(group: str, bucket: str, effect: Effect) -> Check:
-    where = GROUPS[group].format(bucket.replace("-", "–"))
+    where = BUCKET_WORDS[group].format(bucket.replace("-", "–"))
     name = f"bucket.{group}.{bucket.replace('>', 'over-')}"
     title, bound = f"GAUC on {where}", "interval not below 0"
     interval = _interval(effect)

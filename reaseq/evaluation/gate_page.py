@@ -17,7 +17,10 @@ def as_html(told: Json) -> str:
     """
     decision = Decision.from_json(told)
     changes = [check for check in decision.checks if check.name.startswith("bucket.")]
-    drawn = figures.changes([(check.title.removeprefix("GAUC on "), _change(check)) for check in changes])
+    nothing = {"effect": None, "low": None, "high": None}
+    drawn = figures.changes(
+        [(c.title.removeprefix("GAUC on "), nothing if c.status == "not applicable" else _change(c)) for c in changes]
+    )
     return pages.template("gate.html.j2").render(
         told=told,
         decision=decision,

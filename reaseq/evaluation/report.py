@@ -78,10 +78,12 @@ def render(run: Run, metrics: Json, material: Material, cases: Cases) -> str:
         material: what the plots are drawn from.
         cases: what is shown one by one.
     """
+    rows = headline_rows(metrics)
     return pages.template("report.html.j2").render(
         run=run,
         metrics=metrics,
-        rows=headline_rows(metrics),
+        rows=rows,
+        answer=_answer(rows),
         plots=_plots(metrics, material),
         cases=cases,
         config=json.dumps(run.config, indent=2, sort_keys=True, ensure_ascii=False),
@@ -106,12 +108,21 @@ def headline_rows(metrics: Json) -> list[Row]:
     ]
 
 
+def _answer(rows: Sequence[Row]) -> tuple[str, str]:
+    """What the page answers to its own question, by GAUC, and the verdict that colours it."""
+    (row,) = [row for row in rows if row.metric == metric_label("gauc")]
+    words = {"better": "Here, it does.", "worse": "Here, it harms.", "open": "Here, no effect is shown."}
+    return words[row.verdict], row.verdict
+
+
 def _plots(metrics: Json, material: Material) -> dict[str, Markup]:
     test = material.test
     models = {name: test.scores[name] for name in ("id", "full")}
     knowledge = metrics["knowledge"]
     drawn = {
         "frequency": figures.lift_by_bucket(metrics["buckets"]["item_events"], "training events of the item"),
+        "age": figures.lift_by_bucket(metrics["buckets"]["item_age"], "since the item was first taken"),
+        "gate": figures.gate(metrics["omega"]),
         "history": figures.lift_by_bucket(metrics["buckets"]["history"], "events of the user before"),
         "roc": figures.roc(test.labels, models),
         "reliability": figures.reliability(test.labels, models),

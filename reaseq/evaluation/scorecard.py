@@ -16,6 +16,12 @@ Json = dict[str, Any]
 MODELS = ("id", "full")
 POINTWISE: tuple[Metric, ...] = ("auc", "gauc", "logloss")
 _LABELS = {"auc": "AUC", "gauc": "GAUC", "logloss": "LogLoss", "ece": "Calibration error", "mrr": "MRR"}
+BUCKET_WORDS = {
+    "item_events": "items with {} training events",
+    "item_age": "items of age “{}”",
+    "history": "histories of {} events",
+}
+"""Group of buckets → how its buckets are spoken of."""
 LOWER_IS_BETTER = frozenset({"logloss", "ece"})
 
 
@@ -65,10 +71,10 @@ def notes(figures: Mapping[str, Json], effects: Mapping[str, Effect], buckets: M
     Args:
         figures: of the test split, by model or yardstick.
         effects: the lift.
-        buckets: `item_events` and `history`, as `reaseq.evaluation.buckets` gives them.
+        buckets: `item_events`, `item_age` and `history`, as `reaseq.evaluation.buckets` gives them.
     """
     said = _say(effects)
-    for group, words in (("item_events", "items with {} training events"), ("history", "histories of {} events")):
+    for group, words in BUCKET_WORDS.items():
         for bucket, row in buckets.get(group, {}).items():
             change = row["lift"]
             if change and change["high"] is not None and change["high"] < 0:
@@ -131,14 +137,15 @@ def _score_one(split: ScoredSplit, name: str, ks: Sequence[int]) -> Json:
 def _say(effects: Mapping[str, Effect]) -> list[str]:
     """One sentence for each verdict that some metric got."""
     sentences = {
-        "better": "The full model is better than ID-only on {}.",
+        "better": "The full model is better than ID-only on {}; each interval excludes 0.",
         "worse": "The full model is worse than ID-only on {}.",
         "open": "No effect shown, the interval includes 0: {}.",
         "unsure": "No interval can be given: {}.",
     }
     said: dict[str, list[str]] = {name: [] for name in sentences}
     for name, effect in effects.items():
-        said[verdict(name, effect)].append(f"{metric_label(name)} {_interval(effect)}")
+        found = verdict(name, effect)
+        said[found].append(metric_label(name) + ("" if found == "better" else f" {_interval(effect)}"))
     return [sentences[name].format(", ".join(parts)) for name, parts in said.items() if parts]
 
 

@@ -13,10 +13,11 @@ from reaseq.config import Json, RunConfig
 from reaseq.data.dataset import Dataset
 from reaseq.evaluation import assets, buckets, cases, scorecard, yardsticks
 from reaseq.evaluation.errors import EvaluationError
-from reaseq.evaluation.metrics import Ints
+from reaseq.evaluation.metrics import Floats, Ints
 from reaseq.evaluation.provenance import portable_config
 from reaseq.evaluation.report import Cases, Material, Run, render
 from reaseq.evaluation.scorecard import MODELS, ScoredSplit
+from reaseq.ranking.gates import gate_values
 from reaseq.ranking.scoring import rank_catalogue, score_impressions
 
 METRICS, REPORT = "metrics.json", "report.html"
@@ -70,7 +71,10 @@ def _write(draft: Draft, config: RunConfig, inputs: dict[str, Artifact]) -> None
     predicted = _predict(config, inputs)
     splits = {split: _line_up(data, split, predicted[split], events) for split in SPLITS}
     splits["test"] = _rank(splits["test"], data, events, config, inputs)
-    metrics = _measure(config, splits, events, inputs)
+    sources = (inputs["dataset"], inputs["item_vectors"], inputs["inferred_behaviors"])
+    gate = gate_values(inputs["ranker_full"], *sources, "test", config.ranking.lag_hours)
+    metrics = _measure(config, splits, events, _ages(data), inputs)
+    metrics["omega"] = buckets.gate_by_history(gate.omega, gate.inferred, splits["test"].history)
     for name, table in predicted["test"].items():
         draft.write_table(f"predictions_{name}.parquet", table, schema.PREDICTIONS)
     draft.write_json(METRICS, metrics)
@@ -155,13 +159,22 @@ def _rank(
     return replace(test, ranks=ranks, rank_users=some.user_id)
 
 
-def _measure(config: RunConfig, splits: dict[str, ScoredSplit], events: Ints, inputs: dict[str, Artifact]) -> Json:
+def _ages(data: Dataset) -> Floats:
+    """[N] days that the item of each test impression has been known; -1: nobody took it before."""
+    shown = data.impressions("test")
+    return buckets.ages(data.log.items, data.log.timestamps, shown.item, shown.timestamp)
+
+
+def _measure(
+    config: RunConfig, splits: dict[str, ScoredSplit], events: Ints, days: Floats, inputs: dict[str, Artifact]
+) -> Json:
     ks, test, seed, replicates = config.evaluation.ks, splits["test"], config.seed, config.evaluation.bootstrap
     figures = {split: scorecard.score(scored, ks) for split, scored in splits.items()}
     effects = scorecard.lift(test, ks, replicates=replicates, seed=seed)
     rows = (test.users, test.labels, test.scores)
     by_bucket = {
         "item_events": buckets.by_frequency(*rows, events[test.items], replicates=replicates, seed=seed),
+        "item_age": buckets.by_age(*rows, days, replicates=replicates, seed=seed),
         "history": buckets.by_history(*rows, test.history, replicates=replicates, seed=seed),
     }
     knowledge = assets.describe_knowledge(inputs["knowledge"])
@@ -191,8 +204,11 @@ def _material(test: ScoredSplit, inputs: dict[str, Artifact]) -> Material:
 def _cases(data: Dataset, test: ScoredSplit, predictions: pa.Table, events: Ints, inputs: dict[str, Artifact]) -> Cases:
     catalogue = dict(zip(data.item_ids, zip(data.titles, data.top_categories, strict=True), strict=True))
     users = predictions.column("user_id").to_pylist()
-    helped, hurt = cases.changed_cases(test, users, data.item_ids, catalogue, events)
     knowledge = inputs["knowledge"].table("knowledge.parquet")
+    ends = data.impressions("test").end
+    helped, hurt = cases.changed_cases(
+        test, users, data.item_ids, catalogue, events, knowledge=knowledge, log=data.log, ends=ends
+    )
     columns = ["user_id", "snapshot", "item_ids", "confidence"]
     inferred = inputs["inferred_behaviors"].table("inferred_behaviors.parquet", columns)
     return Cases(

@@ -16,6 +16,7 @@ import pytest
 from reaseq import schema
 from reaseq.artifacts import Artifact, Draft, Workspace, build
 from reaseq.evaluation import stage
+from reaseq.ranking.gates import GateValues
 from reaseq.ranking.scoring import CatalogueRanks
 from tests import smallworld
 
@@ -94,10 +95,18 @@ def rank_catalogue(
     )
 
 
+def gate_values(
+    bundle: Artifact, dataset: Artifact, item_vectors: Artifact, inferred: Artifact, split: str, lag_hours: float
+) -> GateValues:
+    rows = dataset.table("impressions.parquet", ["split"]).column(0).to_pylist().count(split)
+    return GateValues(np.linspace(0.05, 0.4, rows, dtype=np.float32), np.arange(rows) % 3)
+
+
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the stage score with the functions above."""
     monkeypatch.setattr(stage, "score_impressions", score_impressions)
     monkeypatch.setattr(stage, "rank_catalogue", rank_catalogue)
+    monkeypatch.setattr(stage, "gate_values", gate_values)
 
 
 def replicate_of(ranker: Artifact, out: Path, workspace: Workspace, seed: int, **facts: float) -> Artifact:

@@ -1,5 +1,7 @@
 """Cases are picked by rule."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pyarrow as pa
 
@@ -20,17 +22,32 @@ def test_the_largest_changes_come_first_and_each_user_once():
         users=users,
         items=np.arange(1, 19),
         labels=labels,
-        history=np.zeros(18, np.int64),
+        history=np.where(users == 0, 4, 0),
         scores={
             "id": np.array([*low, *negatives, *middle, *negatives, *high, *negatives]),
             "full": np.array([*high, *negatives, *high, *negatives, *low, *negatives]),
         },
     )
 
-    helped, hurt = changed_cases(split, [f"u{u}" for u in users], list(CATALOGUE), CATALOGUE, np.zeros(20, np.int64))
+    knowledge = pa.table({"status": ["ok", *["fallback"] * 18], "item_text": [f"Text {n}" for n in range(1, 20)]})
+    log = SimpleNamespace(items=np.array([9, 8, 7, 6, 5]))
+
+    helped, hurt = changed_cases(
+        split,
+        [f"u{u}" for u in users],
+        list(CATALOGUE),
+        CATALOGUE,
+        np.zeros(20, np.int64),
+        knowledge=knowledge,
+        log=log,
+        ends=np.where(users == 0, 4, 0),
+    )
 
     assert [(case.user_id, case.full - case.id) for case in helped] == [("u0", 1.0), ("u1", 0.5)]
     assert [(case.user_id, case.full - case.id) for case in hurt] == [("u2", -1.0)]
+    assert helped[0].recent == ("Title 6", "Title 7", "Title 8"), "most recent first, none after the impression"
+    assert (helped[0].item_text, helped[1].item_text) == ("Text 1", ""), "a fallback's text is its title"
+    assert helped[1].recent == ()
 
 
 def test_new_items_are_shown_before_seen_ones(tmp_path, workspace):

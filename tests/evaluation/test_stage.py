@@ -39,7 +39,7 @@ def test_both_models_and_both_yardsticks_stand_side_by_side(made):
     assert set(metrics["test"]["id"]) == set(metrics["test"]["popularity"]) == set(metrics["valid"]["full"])
     assert {"auc", "gauc", "gauc_users", "logloss", "hr@10", "ndcg@10", "mrr"} <= set(metrics["test"]["full"])
     assert set(metrics) == {
-        "valid", "test", "lift", "buckets", "knowledge", "representation", "behaviors", "denoiser", "notes",
+        "valid", "test", "lift", "buckets", "knowledge", "representation", "behaviors", "denoiser", "notes", "omega",
     }  # fmt: skip
 
 
