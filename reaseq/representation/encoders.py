@@ -37,6 +37,10 @@ class Provenance:
 
 class TextEncoder(Protocol):
     provenance: Provenance
+    recipe: str
+    """sha256 of all that the vector of a text depends on, but for the text: weights, limits, and, as sums depend on
+    them, the device, its threads and the library. The texts of the same call are none of it: on the CPU a vector is
+    the same bits in any company."""
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """float32 [n, dim], of unit length; a text in which the encoder knows nothing may be the zero vector."""

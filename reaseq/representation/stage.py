@@ -16,7 +16,7 @@ from reaseq.representation.alignment import FEWEST_PAIRS, STAGE, AlignmentPlan, 
 from reaseq.representation.behaviors import Behaviors, CoConsumption
 from reaseq.representation.diagnostics import hit_rate, mean_pairwise_cosine
 from reaseq.representation.encoders import encoder_identity, open_encoder
-from reaseq.representation.encoding import encode_texts
+from reaseq.representation.encoding import EncodingCache, encode_texts
 from reaseq.representation.errors import RepresentationError
 from reaseq.representation.quantization import describe_codes, fit_codebook, save_and_check
 from reaseq.schema import ITEM_VECTORS, VECTOR_DIM
@@ -43,7 +43,7 @@ def represent(config: RunConfig, dataset: Artifact, knowledge: Artifact, out: Pa
     }
 
     def write(draft: Draft) -> None:
-        _represent(config, key, dataset, knowledge, draft)
+        _represent(config, key, dataset, knowledge, workspace.root / "encodings.sqlite", draft)
 
     inputs = {"dataset": dataset, "knowledge": knowledge}
     return build(out, kind="item_vectors", config=key, inputs=inputs, write=write, workspace=workspace)
@@ -72,7 +72,9 @@ def read_views(dataset: Artifact, knowledge: Artifact) -> tuple[list[str], list[
     return ids, views, ok.count(False)
 
 
-def _represent(config: RunConfig, key: Json, dataset: Artifact, knowledge: Artifact, draft: Draft) -> None:
+def _represent(
+    config: RunConfig, key: Json, dataset: Artifact, knowledge: Artifact, encodings: Path, draft: Draft
+) -> None:
     settings = config.representation
     ids, views, fallbacks = read_views(dataset, knowledge)
     behaviors = Behaviors.read(dataset, config.data.positive_rating)
@@ -88,7 +90,8 @@ def _represent(config: RunConfig, key: Json, dataset: Artifact, knowledge: Artif
         threads=config.threads,
         device=config.device,
     )
-    flat = encode_texts(encoder, [text for view in views for text in view], draft.scratch, "encoding item texts")
+    with EncodingCache(encodings) as cache:
+        flat = encode_texts(encoder, [text for view in views for text in view], cache, "encoding item texts")
     texts = np.ascontiguousarray(flat.reshape(len(VIEWS), len(ids), -1).swapaxes(0, 1))  # [V, views, text_dim]
 
     torch.manual_seed(config.seed * 100 + STAGE)
@@ -129,7 +132,7 @@ def _represent(config: RunConfig, key: Json, dataset: Artifact, knowledge: Artif
         encoder=encoder.provenance.as_json(),
         title_fallbacks=fallbacks,
         pairs=len(positives.pairs),
-        aligned=enough,
+        aligned=bool(losses),
         mean_cosine={"pca_title": mean_pairwise_cosine(before), "z": mean_pairwise_cosine(z)},
         i2i_hit_at_30={
             "transitions": len(transitions),

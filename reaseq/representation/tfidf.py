@@ -37,6 +37,7 @@ class TfidfEncoder:
         total.update(idf.astype("<f4").tobytes())
         total.update(components.astype("<f4").tobytes())
         self.provenance = Provenance("tfidf", f"scikit-learn {sklearn.__version__}", len(components), total.hexdigest())
+        self.recipe = self.provenance.digest
 
     @classmethod
     def fit(cls, texts: Sequence[str], *, seed: int, threads: int) -> "TfidfEncoder":

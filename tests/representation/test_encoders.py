@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from reaseq.representation.encoders import TextEncoder, encoder_identity, open_encoder, reopen_encoder
-from reaseq.representation.encoding import encode_texts
 from reaseq.representation.errors import EncoderUnavailableError
 
 TEXTS = [
@@ -62,7 +61,29 @@ def test_vectors_are_of_unit_length_and_do_not_depend_on_the_company(name: str, 
     assert together.dtype == np.float32
     assert together.shape == (4, encoder.provenance.dim)
     np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
-    np.testing.assert_allclose(together, alone, atol=1e-6)
+    np.testing.assert_array_equal(together, alone)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_no_bit_of_a_text_depends_on_how_many_others_are_encoded_with_it(threads: int) -> None:
+    rng = np.random.default_rng(0)
+    words = " ".join(TEXTS).split()
+    texts = [" ".join(rng.choice(words, size)) for size in rng.integers(1, 80, 60)]
+    encoder = opened("minilm", max_length=48, batch=16, threads=threads)
+
+    together = encoder.encode(texts)
+
+    for few in (rng.permutation(60), rng.permutation(60)[:17], [5], [40]):
+        np.testing.assert_array_equal(encoder.encode([texts[n] for n in few]), together[few])
+
+
+def test_what_a_vector_depends_on_is_in_the_recipe(minilm: TextEncoder) -> None:
+    assert opened("minilm").recipe == minilm.recipe
+    assert opened("minilm", max_length=16).recipe != minilm.recipe
+    assert opened("minilm", threads=2).recipe != minilm.recipe
+    assert (
+        opened("tfidf").recipe == opened("tfidf", texts=TEXTS[::-1]).recipe != opened("tfidf", texts=TEXTS[1:]).recipe
+    )
 
 
 def test_any_hugging_face_folder_is_an_encoder_that_averages_over_its_tokens(bert: Path) -> None:
@@ -142,42 +163,3 @@ def test_tfidf_does_not_depend_on_the_order_of_the_catalogue_and_comes_back_from
 def test_tfidf_needs_words() -> None:
     with pytest.raises(EncoderUnavailableError, match=r"representation\.encoder"):
         opened("tfidf", texts=["", "!"])
-
-
-class Counting:
-    """Encodes a text as its length, counts what it is asked, and dies at a given text."""
-
-    def __init__(self, fatal: str = "") -> None:
-        self.provenance = opened("tfidf").provenance
-        self.asked: list[str] = []
-        self.fatal = fatal
-
-    def encode(self, texts) -> np.ndarray:
-        if self.fatal and self.fatal in texts:
-            raise KeyboardInterrupt
-        self.asked += texts
-        return np.array([[len(text), 1] for text in texts], np.float32)
-
-    def save(self, folder: Path) -> None: ...
-
-
-def test_each_distinct_text_is_encoded_once(tmp_path: Path) -> None:
-    encoder = Counting()
-
-    vectors = encode_texts(encoder, ["bb", "a", "bb", "ccc", "a"], tmp_path, "encoding")
-
-    assert vectors[:, 0].tolist() == [2, 1, 2, 3, 1]
-    assert sorted(encoder.asked) == ["a", "bb", "ccc"]
-
-
-def test_a_killed_encoding_goes_on_where_it_was(tmp_path: Path) -> None:
-    texts = [f"text {n:05d}" for n in range(1300)]
-    first, second = Counting(fatal=texts[1100]), Counting()
-    with pytest.raises(KeyboardInterrupt):
-        encode_texts(first, texts, tmp_path, "encoding")
-
-    vectors = encode_texts(second, texts, tmp_path, "encoding")
-
-    assert len(first.asked) == 1024
-    assert second.asked == texts[1024:]
-    assert vectors.shape == (1300, 2)

@@ -17,7 +17,8 @@ from reaseq import schema
 from reaseq.artifacts import Artifact, Workspace, build
 from reaseq.representation import Codebook, ItemVectors, RepresentationError
 from reaseq.representation.embedder import ItemEmbedder
-from reaseq.representation.stage import represent
+from reaseq.representation.encoders import open_encoder
+from reaseq.representation.stage import read_views, represent
 from tests import smallworld
 from tests.representation.conftest import quick
 
@@ -117,9 +118,33 @@ def test_with_too_few_pairs_z_stays_pca_of_the_title(world, tmp_path: Path, work
     assert made.facts["mean_cosine"]["z"] == made.facts["mean_cosine"]["pca_title"]
 
 
-def test_an_item_without_good_knowledge_is_read_by_its_title(world, tmp_path: Path, workspace: Workspace) -> None:
-    from reaseq.representation.stage import read_views
+def test_without_alignment_steps_z_is_the_frozen_title_vector(world, tmp_path: Path, workspace: Workspace) -> None:
+    made = represent(quick(align_steps=0), *world, tmp_path / "out", workspace)
 
+    _, (titles, *others), _ = read_views(*world)
+    texts = [*titles, *(text for view in others for text in view)]
+    encoder = open_encoder("tfidf", texts=texts, seed=0, max_length=128, batch=64, threads=1, device="cpu")
+    centred = (e := encoder.encode(titles).astype(np.float64)) - e.mean(0)
+    axes = np.linalg.svd(centred, full_matrices=False)[2]
+    pca = centred @ axes[:128].T
+    pca /= np.linalg.norm(pca, axis=1, keepdims=True)
+    z = ItemVectors.open(made).z[1:]
+    np.testing.assert_allclose(z @ z.T, pca @ pca.T, atol=1e-5)
+    assert made.facts["align_loss"] == []
+    assert made.facts["i2i_hit_at_30"]["z"] == made.facts["i2i_hit_at_30"]["pca_title"]
+
+
+def test_encodings_that_are_there_already_change_no_byte(world, represented: Artifact, tmp_path: Path) -> None:
+    used = Workspace(tmp_path / "used")
+    represent(quick(align_steps=0), *world, tmp_path / "first", used)
+
+    made = represent(quick(), *world, tmp_path / "second", used)
+
+    assert (used.root / "encodings.sqlite").is_file()
+    assert content(made) == content(represented)
+
+
+def test_an_item_without_good_knowledge_is_read_by_its_title(world, tmp_path: Path, workspace: Workspace) -> None:
     dataset, knowledge = world
     table = knowledge.table("knowledge.parquet")
     status = pa.array(["fallback", "quarantined"] + ["ok"] * (table.num_rows - 2))
