@@ -3,7 +3,7 @@
 Version 1 of the rule. Every check must pass or have nothing to measure; one that fails holds the challenger.
 
     seeds         trained from at least 3 different seeds
-    champion      the champion could be opened and scored (or there is none, and the ID-only ranker stands in)
+    champion.…    the champion could be opened and scored (or there is none, and the ID-only ranker stands in)
     auc           mean test AUC over the seeds at most 0.002 below the champion's
     bucket.…      in no bucket of item frequency or of history length the 95 % interval of the GAUC difference, over
                   seeds and users, lies entirely below 0
@@ -159,7 +159,7 @@ def _seeds(seeds: Sequence[int]) -> Check:
 
 def _champion(problem: str) -> Check:
     reason = f"the champion could not be compared: {problem}" if problem else "the champion could be compared"
-    return Check("champion", "champion comparable", _status(not problem), None, "can be scored", reason)
+    return Check("champion.comparable", "champion comparable", _status(not problem), None, "can be scored", reason)
 
 
 def _auc(evidence: Evidence) -> Check:

@@ -74,6 +74,7 @@ def test_the_gates_decision_is_on_the_terminal_in_the_summary_and_on_the_registe
     tags = registry.resolve("reaseq-ranker", "challenger", folder=folder).tags
     assert tags["reaseq.gate.decision"] == told["decision"]
     assert {f"reaseq.gate.{check['name']}" for check in told["checks"]} <= tags.keys()
+    assert tags["reaseq.gate.champion"] == told["champion"]["name"]
     assert registry.find("reaseq-ranker", "champion", folder=folder) is None
 
 

@@ -35,7 +35,11 @@ def worse_in(group: str, bucket: str) -> Evidence:
 UNSOUND = {
     "two seeds": (replace(SOUND, seeds=[0, 1], auc=[0.7, 0.7]), "seeds", "2 training seeds, at least 3"),
     "one seed thrice": (replace(SOUND, seeds=[4, 4, 4]), "seeds", "1 training seed, at least 3"),
-    "an unreadable champion": (replace(SOUND, champion_problem="a byte changed"), "champion", "a byte changed"),
+    "an unreadable champion": (
+        replace(SOUND, champion_problem="a byte changed"),
+        "champion.comparable",
+        "a byte changed",
+    ),
     "a lower AUC": (replace(SOUND, champion_auc=0.7121), "auc", r"AUC 0\.7100 against 0\.7121 \(−0\.00210"),
     "no AUC": (replace(SOUND, auc=[NAN] * 3), "auc", "lack a class"),
     "new items": (worse_in("item_events", "0"), "bucket.item_events.0", r"items with 0 training events −0\.0500 \["),
