@@ -42,9 +42,11 @@ VERSIONS = {
     "denoiser": 1,
     "inferred_behaviors": 1,
     "ranker": 2,
+    "arm": 1,
     "sequential": 1,
     "evaluation": 1,
     "gate": 1,
+    "evidence": 1,
 }
 """Kinds of artifact and the version of each one's layout; raise it when a reader of the old layout would go wrong."""
 

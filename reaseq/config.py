@@ -45,6 +45,8 @@ class DataConfig(Section):
     """`synthetic`, `amazon-beauty`, `ml-100k`, `amazon-reviews`, `movielens` or `files`."""
     source: str = ""
     """Folder with the raw files; unused by `synthetic`."""
+    impressions: str = ""
+    """File of impressions (user_id, item_id, timestamp, label, split) in place of the source's own or of built ones."""
     columns: dict[str, str] = {}
     """Our column name → the source's, for `files` (and to override a named dataset's own mapping)."""
     split: Literal["time", "leave_one_out"] = "time"

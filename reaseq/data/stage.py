@@ -53,7 +53,8 @@ def ingest(config: RunConfig, out: Path | str, workspace: Workspace) -> Artifact
     source = open_source(config)
     files = source.files()
     key = config.part("data")
-    key["data"].pop("source")  # where the files lie says nothing; what is in them does
+    for name in ("source", "impressions"):  # where the files lie says nothing; what is in them does
+        key["data"].pop(name)
     key["source"] = {role: _sha256(path) for role, path in sorted(files.items())}
     return build(
         out,

@@ -29,7 +29,8 @@ def public_config(config: RunConfig) -> Json:
 def portable_config(config: RunConfig) -> Json:
     """The configuration without what names places: the same on every machine for the same run."""
     portable = public_config(config)
-    portable["data"].pop("source", None)
+    for name in ("source", "impressions"):
+        portable["data"].pop(name, None)
     portable["llm"].pop("base_url", None)
     portable.pop("platform", None)
     return portable

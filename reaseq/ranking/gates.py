@@ -11,6 +11,7 @@ from torch import Tensor
 
 from reaseq.artifacts import Artifact
 from reaseq.ranking.batches import Batch, RequestBatches
+from reaseq.ranking.model import ItemTable, Ranker
 from reaseq.ranking.scoring import BATCH, Scorer
 from reaseq.ranking.training import predict
 
@@ -34,21 +35,29 @@ def gate_values(
     """ω of each impression of a split; arguments as for `scoring.score_impressions`."""
     scorer = Scorer(bundle, dataset, item_vectors, inferred_behaviors, lag_hours)
     shown = scorer.data.impressions(split)
-    batches = _LastBatch(replace(shown, item=scorer.place[shown.item]), scorer.contexts)
-    values = GateValues(np.zeros(len(shown), np.float32), np.zeros(len(shown), np.int64))
+    batches = RequestBatches(replace(shown, item=scorer.place[shown.item]), scorer.contexts)
+    return predict_with_gate(scorer.model, scorer.table, batches, BATCH, "reading the gate")[1]
+
+
+def predict_with_gate(
+    model: Ranker, table: ItemTable, batches: RequestBatches, size: int, description: str = ""
+) -> tuple[np.ndarray, GateValues]:
+    """`training.predict`, and ω of each impression."""
+    count = len(batches)
+    values = GateValues(np.zeros(count, np.float32), np.zeros(count, np.int64))
+    watched = _LastBatch(batches.impressions, batches.contexts, batches.rate)
 
     def keep(module: Any, inputs: Any, omega: Tensor) -> None:  # [U, C, 1] over the grid, of which some cells are empty
-        batch = batches.last
+        batch = watched.last
         values.omega[batch.rows] = omega.squeeze(-1).cpu().numpy()[batch.valid]
         seen = (batch.users["inferred"] > 0).sum(axis=1)
         values.inferred[batch.rows] = np.broadcast_to(seen[:, None], batch.valid.shape)[batch.valid]
 
-    hook = scorer.model.gate.register_forward_hook(keep)
+    hook = model.gate.register_forward_hook(keep)
     try:
-        predict(scorer.model, scorer.table, batches, BATCH, "reading the gate")
+        return predict(model, table, watched, size, description), values
     finally:
         hook.remove()
-    return values
 
 
 class _LastBatch(RequestBatches):

@@ -100,7 +100,7 @@ def _write(
     table = InferenceTable.read(inferred, data, settings.lag_hours, cache)
     contexts = Contexts(data.log, data.category_index, table if VARIANTS[variant][1] else None, limits)
     shards = {split: Shards.of(data, split, cache) for split in SPLITS}
-    spec = _spec(config, data, vectors, variant)
+    spec = ranker_spec(config, data, vectors, variant)
     rated = uses_click_rates(config, shards["train"])
     tables = item_tables(data, vectors, shards["train"], variant, rated)
     model = build_ranker(spec, config.seed, tables).to(device)
@@ -229,7 +229,8 @@ def _bundle(draft: Draft, model: Ranker, limits: FeatureLimits, golden: list[Ten
     return worst
 
 
-def _spec(config: RunConfig, data: Dataset, vectors: ItemVectors, variant: str) -> RankerSpec:
+def ranker_spec(config: RunConfig, data: Dataset, vectors: ItemVectors, variant: str) -> RankerSpec:
+    """The sizes of a ranker over this catalogue."""
     settings = config.ranking
     return RankerSpec(
         items=len(data.item_ids),

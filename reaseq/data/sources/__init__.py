@@ -1,12 +1,14 @@
 """Where raw data comes from: one module per family of files, and `open_source`, which knows them all by name."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from reaseq.config import RunConfig
 from reaseq.data.errors import DataError
 from reaseq.data.source import Source
 from reaseq.data.sources.amazon_beauty import AmazonBeauty
 from reaseq.data.sources.amazon_reviews import AmazonReviews
+from reaseq.data.sources.given import GivenImpressions
 from reaseq.data.sources.ml_100k import MovieLens100k
 from reaseq.data.sources.movielens import MovieLens
 from reaseq.data.sources.tables import Tables
@@ -31,9 +33,11 @@ def open_source(config: RunConfig) -> Source:
         DataError: there is none of that name.
     """
     try:
-        return DATASETS[config.data.dataset](config)
+        source = DATASETS[config.data.dataset](config)
     except KeyError:
         raise DataError(
             f"data.dataset: {config.data.dataset!r} is unknown; choose one of: {', '.join(DATASETS)}. "
             "For tables of your own choose 'files' and map their columns with data.columns."
         ) from None
+    given = config.data.impressions
+    return GivenImpressions(source, Path(given), config.data.columns) if given else source

@@ -1,0 +1,111 @@
+"""Intervals over seeds and users at once: one seed shows nothing, and neither do ten seeds over the same few users.
+
+An effect is the mean over seeds of a difference between two arms that were trained with the same seed. A bootstrap
+replicate draws users with replacement, the same ones for every seed and both arms, and seeds with replacement (a
+two-level bootstrap; Efron & Tibshirani 1993, ch. 8 and 13).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reaseq.evaluation.metrics import Floats, user_auc
+
+_STREAM = 0xC1A1  # keeps these draws apart from other stages' of the same seed
+_CHUNK = 32  # replicates that are drawn at once; part of no result
+
+
+@dataclass(frozen=True)
+class PerUser:
+    """A ratio metric of one arm, user by user: the metric is Σ weight·value / Σ weight."""
+
+    value: Floats  # [S, U], nan where a user's metric is undefined
+    weight: Floats  # [U]
+
+    @property
+    def mean(self) -> float:
+        """The metric, mean over seeds; nan if it is defined for no user."""
+        kept = self.kept
+        weight = self.weight[kept]
+        return float((self.value[:, kept] @ weight / weight.sum()).mean()) if kept.any() else float("nan")
+
+    @property
+    def kept(self) -> NDArray[np.bool_]:
+        return ~np.isnan(self.value).any(0) & (self.weight > 0)
+
+
+@dataclass(frozen=True)
+class Interval:
+    effect: float
+    low: float
+    high: float
+    seeds: int
+    users: int
+
+
+def gauc_per_user(
+    users: NDArray[np.int64],
+    labels: NDArray[np.int8],
+    scores: Sequence[Floats],
+    positives: NDArray[np.bool_] | None = None,
+) -> PerUser:
+    """GAUC of an arm, user by user.
+
+    Args:
+        users: [N] user of each row, 0 … U-1, so that arms and subsets stay aligned.
+        labels: [N].
+        scores: of each seed, [N].
+        positives: [N]; of the positives only those marked here count.
+    """
+    count = int(users.max(initial=-1)) + 1
+    value = np.full((len(scores), count), np.nan)
+    weight = np.zeros(count)
+    for place, of_seed in enumerate(scores):
+        each = user_auc(users, labels, of_seed, positives)
+        value[place, each.users] = each.auc
+        weight[each.users] = each.weight
+    return PerUser(value, weight)
+
+
+def difference(base: PerUser, other: PerUser, *, replicates: int, seed: int) -> Interval:
+    """`other - base` with its 95 % percentile interval."""
+    return contrast([(other, base)], replicates=replicates, seed=seed)
+
+
+def contrast(pairs: Sequence[tuple[PerUser, PerUser]], *, replicates: int, seed: int) -> Interval:
+    """(first pair's difference) − (the others' differences), on the same draws of users and seeds.
+
+    One pair gives a plain difference; two answer whether one gain is larger than another, such as on cold and on
+    popular items.
+    """
+    parts = []
+    for other, base in pairs:
+        kept = other.kept & base.kept
+        weight = np.where(kept, base.weight, 0.0)
+        gain = np.where(kept, other.value - base.value, 0.0) * weight
+        parts.append((gain, weight))
+    seeds, users = parts[0][0].shape
+    signs = np.array([1.0] + [-1.0] * (len(parts) - 1))
+    counted = int(max((weight > 0).sum() for _, weight in parts))
+    if min(weight.sum() for _, weight in parts) == 0:
+        nan = float("nan")
+        return Interval(nan, nan, nan, seeds, counted)
+
+    def effects(draws: Floats) -> Floats:  # [R, U] → [R, S]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            each = [(draws @ gain.T) / (draws @ weight)[:, None] for gain, weight in parts]
+        return np.tensordot(signs, np.stack(each), axes=1)
+
+    effect = float(effects(np.ones((1, users))).mean())
+    rng = np.random.default_rng([seed, _STREAM])
+    sample = []
+    for start in range(0, replicates, _CHUNK):
+        size = min(_CHUNK, replicates - start)
+        picks = rng.integers(users, size=(size, users))
+        draws = np.stack([np.bincount(row, minlength=users) for row in picks]).astype(float)
+        chosen = rng.integers(seeds, size=(size, seeds))
+        sample.append(np.take_along_axis(effects(draws), chosen, axis=1).mean(1))
+    low, high = np.nanpercentile(np.concatenate(sample), [2.5, 97.5]) if sample else (np.nan, np.nan)
+    return Interval(effect, float(low), float(high), seeds, counted)

@@ -1,0 +1,202 @@
+"""A study: all ten claims on one dataset, from raw files to verdicts.
+
+The assets (knowledge, vectors, denoiser, inferred behaviours) are made once, under the configuration's seed; seeds vary
+what is trained from them. Everything that takes time is an artifact in the workspace: a study that was killed, or that
+is run again with one claim more, takes over what is there.
+"""
+
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from reaseq import progress
+from reaseq.artifacts import Artifact, Workspace
+from reaseq.behavior.stage import fit_denoiser, infer_behaviors
+from reaseq.config import Json, RunConfig
+from reaseq.data.dataset import Dataset
+from reaseq.data.stage import ingest
+from reaseq.evaluation.claims import beyond_log, judgements, reasoning
+from reaseq.evaluation.claims.arms import GATE, Arm, Assets, scores_of, train_arms
+from reaseq.evaluation.claims.evidence import Evidence
+from reaseq.evaluation.claims.serving_cost import stays_cheap
+from reaseq.evaluation.claims.table import Table
+from reaseq.evaluation.errors import EvaluationError
+from reaseq.evaluation.provenance import portable_config, versions
+
+CLAIMS = tuple(f"C{number}" for number in range(1, 11))
+BASELINES = ("din_id", "din_title", "title", "kar")
+CONTROLS = ("full, shuffled items", "id+rer, random z", "id+rer, permuted codes")
+RESULTS_VERSION = 1
+
+
+def run_study(
+    config: RunConfig, *, seeds: Sequence[int], claims: Sequence[str], workspace: Workspace, workers: int
+) -> Json:
+    """All evidence for the claims on one dataset.
+
+    Args:
+        config: preset, data, and the seed of the assets.
+        seeds: of the arms; a claim about a ranker wants five or more.
+        claims: some of `CLAIMS`.
+        workspace: what is finished is kept here.
+        workers: arms that are trained side by side.
+
+    Returns:
+        JSON: what was run, the table of arms and the evidence of each claim.
+
+    Raises:
+        EvaluationError: a claim is unknown, or there are no seeds.
+    """
+    unknown = [claim for claim in claims if claim not in CLAIMS]
+    if unknown or not claims or not seeds:
+        raise EvaluationError(
+            f"claims {', '.join(unknown) or 'none'}, {len(seeds)} seeds: give at least one seed, and claims out of "
+            f"{', '.join(CLAIMS)}."
+        )
+    made = _Made(config, workspace)
+    arms = wanted_arms(claims)
+    trained = train_arms(config, made.assets(arms), arms, seeds, workspace, workers) if arms else {}
+    scores = {name: [scores_of(artifact) for artifact in of_seeds] for name, of_seeds in trained.items()}
+    dataset = Dataset.open(made.dataset)
+    bootstrap = {"replicates": config.evaluation.bootstrap, "seed": config.seed}
+    table = Table(dataset, scores, **bootstrap) if scores else None
+    evidence: list[Evidence] = []
+    for claim in claims:
+        progress.note(f"judging {claim}")
+        evidence.append(_judge(claim, made, table, trained, seeds))
+    if table is not None and set(CONTROLS) <= set(trained):
+        evidence.append(judgements.controls(table))
+    return {
+        "version": RESULTS_VERSION,
+        "dataset": config.data.dataset,
+        "preset": config.preset,
+        "seeds": list(seeds),
+        "asset_seed": config.seed,
+        "config": portable_config(config),
+        "split": made.dataset.facts["split"],
+        "counts": made.dataset.facts["counts"],
+        "sampling": made.dataset.facts["sampling"],
+        "arms": table.figures() if table is not None else {},
+        "evidence": [each.as_json() for each in evidence],
+        "seconds": {
+            "assets": {name: round(a.manifest.seconds, 1) for name, a in made.all().items()},
+            "arms": round(sum(a.manifest.seconds for of_seeds in trained.values() for a in of_seeds), 1),
+            "arms trained": sum(len(of_seeds) for of_seeds in trained.values()),
+        },
+        "training": _training(trained),
+        "versions": versions(),
+        "machine": {
+            "cpus": os.cpu_count(),
+            "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+            "system": platform.system(),
+        },
+    }
+
+
+def wanted_arms(claims: Sequence[str]) -> list[Arm]:
+    """The arms that the claims need; with any, the baselines and the controls too."""
+    names = {arm for claim in claims for arm in judgements.NEEDS.get(claim, ())}
+    if names:
+        names |= {*BASELINES, *CONTROLS, "id", "id+rer"}
+    return [arm for arm in judgements.ARMS if arm.name in names]
+
+
+class _Made:
+    """The assets of a study, each made on first use."""
+
+    def __init__(self, config: RunConfig, workspace: Workspace):
+        self.config, self.workspace = config, workspace
+        self.folder = workspace.root / "studies" / f"{config.data.dataset}-{config.preset}-{config.seed}"
+        self._kept: dict[str, Artifact] = {}
+        self._vectors: dict[str, Artifact] = {}
+
+    @property
+    def dataset(self) -> Artifact:
+        return self._one("dataset", lambda out: ingest(self.config, out, self.workspace))
+
+    @property
+    def vectors(self) -> dict[str, Artifact]:
+        """Item vectors by the names of `reasoning.VARIANTS`."""
+        if not self._vectors:
+            self._vectors = reasoning.variants(self.config, self.dataset, self.workspace, self.folder)
+        return self._vectors
+
+    @property
+    def denoiser(self) -> Artifact:
+        return self._one(
+            "denoiser",
+            lambda out: fit_denoiser(self.config, self.dataset, self.vectors["rer"], out, self.workspace),
+        )
+
+    @property
+    def inferred(self) -> Artifact:
+        inputs = (self.dataset, self.vectors["rer"], self.denoiser)
+        return self._one("inferred_behaviors", lambda out: infer_behaviors(self.config, *inputs, out, self.workspace))
+
+    def assets(self, arms: Sequence[Arm]) -> Assets:
+        """What these arms are trained from."""
+        return Assets(self.dataset, {arm.vectors: self.vectors[arm.vectors] for arm in arms}, self.inferred)
+
+    def probed(self) -> beyond_log.Assets:
+        return beyond_log.Assets(self.dataset, self.vectors["rer"], self.denoiser, self.inferred)
+
+    def all(self) -> dict[str, Artifact]:
+        """Everything that was made so far."""
+        return self._kept | {f"item_vectors, {name}": artifact for name, artifact in self._vectors.items()}
+
+    def _one(self, name: str, make: Any) -> Artifact:
+        if name not in self._kept:
+            self._kept[name] = make(self.folder / name)
+        return self._kept[name]
+
+
+def _judge(
+    claim: str, made: _Made, table: Table | None, trained: dict[str, list[Artifact]], seeds: Sequence[int]
+) -> Evidence:
+    config, workspace = made.config, made.workspace
+    match claim:
+        case "C3":
+            return reasoning.knowledge_is_good(config, made.dataset, workspace, made.folder)
+        case "C4":
+            return beyond_log.infers_beyond_the_log(config, made.probed(), seeds, workspace)
+        case "C5":
+            return beyond_log.is_consistent(config, made.probed(), seeds, workspace)
+        case "C6":
+            return beyond_log.iterates_with_profit(config, made.probed(), seeds, workspace)
+        case "C10":
+            return stays_cheap(config, made.dataset, made.vectors["rer"], made.inferred, workspace)
+    assert table is not None, "wanted_arms gives the arms of every other claim"
+    match claim:
+        case "C1":
+            return judgements.knowledge_poverty(table)
+        case "C2":
+            hits, figures = reasoning.item_to_item(config, made.dataset, [made.vectors])
+            return judgements.reasoning_adds(table, hits, figures)
+        case "C7":
+            return judgements.inference_lifts(table)
+        case "C8":
+            return judgements.complement(table)
+        case _:
+            gate = np.nanmean([np.load(a.file(GATE), allow_pickle=False) for a in trained["full"]], axis=0)
+            return judgements.sparse_users_unharmed(table, gate)
+
+
+def _training(trained: dict[str, list[Artifact]]) -> dict[str, dict[str, float]]:
+    """Arm → seconds and examples per second of training, mean over seeds."""
+    return {
+        name: {
+            fact: float(np.mean([artifact.facts[fact] for artifact in of_seeds]))
+            for fact in ("training_seconds", "examples_per_second")
+        }
+        for name, of_seeds in trained.items()
+    }
+
+
+def results_path(folder: Path, config: RunConfig) -> Path:
+    """Where a study's results are kept."""
+    return folder / f"{config.data.dataset}-{config.preset}.json"
