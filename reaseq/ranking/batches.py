@@ -113,16 +113,17 @@ class RequestBatches:
 
     def plan(self, size: int, rng: np.random.Generator | None) -> list[np.ndarray]:
         """Grid rows of each batch, about `size` impressions each; if `rng` is None, in order of size and length."""
-        length, count = self._history_length(), self._last - self._first
-        if rng is None:
-            return self._cut(np.lexsort((length, count)), size)
+        length = self._history_length()
         # Rows of one request are neighbours, and a request is moved as a whole: keys are drawn per request.
         request = np.cumsum(self._starts_request()) - 1
+        count = np.bincount(request, self._last - self._first)[request]
+        if rng is None:
+            return self._cut(np.lexsort((length, count)), size)
         key = rng.permutation(int(request[-1]) + 1 if len(request) else 0)[request]
         rows = np.argsort(key, kind="stable")
         batches: list[np.ndarray] = []
         for pool in self._cut(rows, size * POOL):
-            batches += self._cut(pool[np.lexsort((key[pool], length[pool], count[pool]))], size)
+            batches += self._cut(pool[np.lexsort((key[pool], length[pool], count[pool].clip(max=GRID)))], size)
         return [batches[place] for place in rng.permutation(len(batches))]
 
     def batch(self, rows: np.ndarray, trim: bool = True) -> Batch:
