@@ -1,5 +1,6 @@
 """Shape of the denoiser, in Hugging Face's terms, so that `from_pretrained` and `save_pretrained` work."""
 
+from collections.abc import Sequence
 from math import floor, log2
 from typing import Any
 
@@ -24,7 +25,7 @@ class ReaSeqDenoiserConfig(PretrainedConfig):
         hidden_size, num_hidden_layers, num_attention_heads: d, depth and heads.
         intermediate_size: width of the SwiGLU; 0 takes 8/3·d, rounded up to a multiple of 16.
         max_slots: most slots of one sequence, masked ones included.
-        actions: kinds of action that the log knows; index 0 is added for "not known".
+        action_names: actions that it tells apart, those of the events it was fitted on; index 0 is added for others.
     """
 
     model_type = "reaseq_denoiser"
@@ -38,7 +39,7 @@ class ReaSeqDenoiserConfig(PretrainedConfig):
         num_attention_heads: int = 4,
         intermediate_size: int = 0,
         max_slots: int = 64,
-        actions: int = 1,
+        action_names: Sequence[str] = (),
         vector_size: int = VECTOR_DIM,
         gap_buckets: int = GAP_BUCKETS,
         rms_norm_eps: float = 1e-6,
@@ -51,7 +52,7 @@ class ReaSeqDenoiserConfig(PretrainedConfig):
         self.num_attention_heads = num_attention_heads
         self.intermediate_size = intermediate_size or -(-hidden_size * 8 // 3 // 16) * 16
         self.max_slots = max_slots
-        self.actions = actions
+        self.action_names = list(action_names)
         self.vector_size = vector_size
         self.gap_buckets = gap_buckets
         self.rms_norm_eps = rms_norm_eps

@@ -49,7 +49,8 @@ class Corpus:
         Returns starts and ends of all windows of at least `SMALLEST` events.
         """
         length = self.ends - self.starts
-        first = np.where(length > longest, rng.integers(1, longest + 1, size=len(length)), length)
+        first, long = length.copy(), length > longest
+        first[long] = rng.integers(1, longest + 1, size=int(long.sum()))  # none for users who come only after the cut
         pieces = 1 + np.maximum(-(-(length - first) // longest), 0)
         user = np.repeat(np.arange(len(length)), pieces)
         number = np.arange(len(user)) - np.repeat(np.cumsum(pieces) - pieces, pieces)

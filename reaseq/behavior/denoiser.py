@@ -39,7 +39,7 @@ class SlotEmbedding(nn.Module):
         self.level = nn.Parameter(torch.empty(config.levels, width))
         self.recency = nn.Embedding(config.recency_buckets, width)
         self.gap = nn.Embedding(config.gap_buckets, width)
-        self.action = nn.Embedding(config.actions + 1, width)
+        self.action = nn.Embedding(len(config.action_names) + 1, width)
         self.slot = nn.Linear(width, width, bias=False)
 
     def forward(self, batch: SlotBatch) -> tuple[Tensor, Tensor]:

@@ -84,6 +84,7 @@ def _fit(config: RunConfig, dataset: Artifact, item_vectors: Artifact, draft: Dr
     behavior = config.behavior
     cut = _schedule(config, data).cut
     log = data.log.only_train().before(cut)
+    log = log.with_actions([log.action_names[place] for place in np.unique(log.actions)])  # none that comes later
     corpus = Corpus.of(log, np.random.default_rng([config.seed, STAGE]))
     windows = int((corpus.ends - corpus.starts >= SMALLEST).sum())
     if windows < 2:
@@ -99,7 +100,7 @@ def _fit(config: RunConfig, dataset: Artifact, item_vectors: Artifact, draft: Dr
         num_hidden_layers=behavior.layers,
         num_attention_heads=behavior.heads,
         max_slots=behavior.max_slots + behavior.inferred + behavior.spare_slots,
-        actions=len(log.action_names),
+        action_names=log.action_names,
     )
     model = ReaSeqDenoiser(shape)
     generator = torch.Generator().manual_seed(config.seed)
@@ -140,7 +141,7 @@ def _infer(
             f"vectors {item_vectors.path} have {vectors.centroids.shape[:2]}; fit the denoiser on these item vectors."
         )
     plan = _schedule(config, data)
-    log = _visible(data)
+    log = _visible(data).with_actions(model.config.action_names)
     fitted = log.before(plan.cut)
     floor = consistency_floor(fitted.items, fitted.offsets, vectors.z, behavior.consistency_percentile)
     sampler = Sampler(

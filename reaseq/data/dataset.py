@@ -5,7 +5,7 @@ NumPy and Arrow only, since the request path may import it.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -27,7 +27,7 @@ class EventLog:
     offsets: np.ndarray  # [U + 1] int64
     items: np.ndarray  # [E] int32, item index, 1 or more
     timestamps: np.ndarray  # [E] int64 µs
-    actions: np.ndarray  # [E] int8, index into action_names
+    actions: np.ndarray  # [E] int8, index into action_names, -1 for none of them
     train: np.ndarray  # [E] bool, of the training split
     action_names: tuple[str, ...]
 
@@ -47,6 +47,11 @@ class EventLog:
     def user_index(self, ids: Sequence[str] | np.ndarray | pa.ChunkedArray) -> np.ndarray:
         """[N] int64 indices of the users, -1 where unknown."""
         return _find(ids, pa.array(self.user_ids, pa.string()), -1)
+
+    def with_actions(self, names: Sequence[str]) -> "EventLog":
+        """The same events with actions as indices into `names`, -1 where it lacks one."""
+        place = _find(self.action_names, pa.array(names, pa.string()), -1).astype(np.int8)
+        return replace(self, actions=place[self.actions], action_names=tuple(names))
 
     def _where(self, kept: np.ndarray) -> "EventLog":
         running = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)

@@ -42,14 +42,17 @@ def from_source(shown: pl.DataFrame, rule: str, rng: np.random.Generator) -> pl.
 def from_behaviors(
     events: pl.DataFrame, catalogue: list[str], count: int, rng: np.random.Generator
 ) -> tuple[pl.DataFrame, dict[str, object]]:
-    """One request per behaviour: it, and `count` items that the user never took.
+    """One request per behaviour: it, and `count` items that the user took neither in the split nor before it.
+
+    What a user takes in a later split may be a negative of an earlier one: were it left out, the training rows would
+    tell of the test events. For the same reason each split has a stream of random numbers of its own.
 
     Args:
         events: all interactions, sorted by user, time and source order: user_id, item_id, timestamp (int64 µs),
             positive (bool), split.
         catalogue: all item ids.
         count: negatives per positive.
-        rng: draws negatives and shuffles rows.
+        rng: its children draw negatives and shuffle rows.
 
     Returns:
         The impressions, and what the manifest should say of the sampling.
@@ -58,19 +61,23 @@ def from_behaviors(
     user_codes = events.select(pl.col("user_id").unique(maintain_order=True)).with_row_index("user")
     events = events.join(item_codes, on="item_id", how="left", maintain_order="left")
     events = events.join(user_codes.with_columns(pl.col("user").cast(pl.Int64)), on="user_id", maintain_order="left")
-    taken = negatives.taken_keys(events["user"].to_numpy(), events["item"].to_numpy(), len(catalogue))
     positives = events.filter("positive").sort("timestamp", maintain_order=True)
     users, items = positives["user"].to_numpy(), positives["item"].to_numpy()
     splits = positives["split"].to_numpy()
     drawn = np.full((len(users), count), -1, np.int64)
+    chance = np.zeros((len(users), count + 1))
     windows = {}
-    for split in SPLITS:
+    for so_far, (split, stream) in enumerate(zip(SPLITS, rng.spawn(len(SPLITS)), strict=True), start=1):
         rows = np.flatnonzero(splits == split)
         windows[split] = negatives.window_of(len(rows))
-        if len(rows):
-            drawn[rows] = negatives.sample(users[rows], items[rows], taken, len(catalogue), count, rng)
+        if not len(rows):
+            continue
+        known = events.filter(pl.col("split").is_in(SPLITS[:so_far]))
+        taken = negatives.taken_keys(known["user"].to_numpy(), known["item"].to_numpy(), len(catalogue))
+        drawn[rows] = negatives.sample(users[rows], items[rows], taken, len(catalogue), count, stream)
+        chance[rows] = stream.random((len(rows), count + 1))
     slate = np.concatenate([items[:, None], drawn], axis=1)
-    order = rng.random(slate.shape).argsort(axis=1)
+    order = chance.argsort(axis=1)
     slate, label = np.take_along_axis(slate, order, 1).ravel(), (order == 0).astype(np.int8).ravel()
     request = np.repeat(np.arange(len(users)), count + 1)
     kept = slate >= 0
@@ -85,7 +92,7 @@ def from_behaviors(
         "impressions": "built from behaviours",
         "negatives_per_positive": count,
         "negatives": "items of other users' behaviours nearest in time within the same split, never one that the user "
-        "takes at any time",
+        "takes in that split or before it",
         "window_events": windows,
         "negatives_missing": int((drawn < 0).sum()),
     }

@@ -1,4 +1,4 @@
-"""Sampled negatives that give nothing away: what others took at about that time, and the user never.
+"""Sampled negatives that give nothing away: what others took at about that time, and the user so far did not.
 
 A negative drawn uniformly from the catalogue is mostly an unpopular or a not yet existing item, and a ranker that has
 learnt popularity looks good on it. Drawn from the events nearest in time instead, negatives are as popular, as new and
@@ -33,7 +33,7 @@ def sample(
     Args:
         users: [N] int64, the user of each positive; rows in order of time.
         items: [N] int64, its item, below `catalogue`.
-        taken: sorted int64 keys `user * catalogue + item` of everything each user took at any time, in any split.
+        taken: sorted int64 keys `user * catalogue + item` of everything each user took, as far as these rows may know.
         catalogue: number of item codes.
         negatives: asked for per positive.
         rng: the only source of randomness.

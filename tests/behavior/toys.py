@@ -49,5 +49,6 @@ def toy_model(seed: int = 0, max_slots: int = 40) -> ReaSeqDenoiser:
         num_hidden_layers=2,
         num_attention_heads=2,
         max_slots=max_slots,
+        action_names=("click",),
     )
     return ReaSeqDenoiser(config).eval()

@@ -53,6 +53,14 @@ def test_a_cut_log_keeps_its_users(small):
     assert (before.users == np.repeat(np.arange(len(before.user_ids)), np.diff(before.offsets))).all()
 
 
+def test_actions_are_renumbered_by_the_names_that_a_reader_knows(small):
+    log = small.log
+    known, unknown = log.with_actions(["buy", "click"]), log.with_actions(["buy"])
+    assert (known.action_names, set(known.actions)) == (("buy", "click"), {1})
+    assert set(unknown.actions) == {-1}
+    assert known.actions.dtype == np.int8
+
+
 def test_users_are_found_by_id(small):
     assert small.log.user_index(["u03", "nobody", "u00"]).tolist() == [3, -1, 0]
 
