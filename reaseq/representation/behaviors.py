@@ -41,8 +41,12 @@ class Behaviors:
 
     def next_items(self, split: str) -> np.ndarray:
         """[n, 2] rows of `items`: a behaviour and the one after it, which lies in `split` and is of another item."""
+        return self.transitions(split)[1]
+
+    def transitions(self, split: str) -> tuple[np.ndarray, np.ndarray]:
+        """The users [n] of the pairs that `next_items` gives, and the pairs [n, 2]."""
         follows = (self.user[1:] == self.user[:-1]) & (self.split[1:] == split) & (self.item[1:] != self.item[:-1])
-        return np.stack([self.item[:-1][follows], self.item[1:][follows]], axis=1)
+        return self.user[1:][follows], np.stack([self.item[:-1][follows], self.item[1:][follows]], axis=1)
 
 
 @dataclass(frozen=True)

@@ -29,9 +29,12 @@ def hit_rate(z: np.ndarray, transitions: np.ndarray, seed: int, k: int = 30) -> 
     rng = np.random.default_rng([seed, _STAGE])
     if len(transitions) > _QUERIES:
         transitions = transitions[np.sort(rng.choice(len(transitions), _QUERIES, replace=False))]
-    if not len(transitions):
-        return None
-    hits = 0
+    return float(hits(z, transitions, rng, k).mean()) if len(transitions) else None
+
+
+def hits(z: np.ndarray, transitions: np.ndarray, rng: np.random.Generator, k: int = 30) -> np.ndarray:
+    """Which transitions are hits, bool [n]; arguments as of `hit_rate`, `rng` breaks ties."""
+    found = np.zeros(len(transitions), bool)
     for start in range(0, len(transitions), _BLOCK):
         before, after = transitions[start : start + _BLOCK].T
         cosine = z[before] @ z.T
@@ -40,5 +43,5 @@ def hit_rate(z: np.ndarray, transitions: np.ndarray, seed: int, k: int = 30) -> 
         cosine[rows, before] = -np.inf
         better = (cosine > target).sum(1)
         ties = (cosine == target).sum(1) - 1  # the target itself is no rival
-        hits += int((better + rng.integers(0, ties + 1) < k).sum())
-    return hits / len(transitions)
+        found[start : start + _BLOCK] = better + rng.integers(0, ties + 1) < k
+    return found

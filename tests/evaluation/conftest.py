@@ -1,0 +1,5 @@
+"""Endpoints for this folder's tests."""
+
+from tests.llm.endpoints import scripted
+
+__all__ = ["scripted"]
