@@ -14,7 +14,7 @@ from reaseq.evaluation.scorecard import ScoredSplit
 
 _ITEMS = 6
 _USERS = 4
-_CHANGED = 8
+_CHANGED = 5
 _SHORTEST, _LONGEST = 4, 40  # events of a user that is shown
 _LISTED = 8  # titles per list
 _RECENT = 3  # titles of the history beside a case

@@ -89,8 +89,9 @@ def lift_by_bucket(rows: Mapping[str, Mapping[str, Any]], unit: str) -> str:
     return _svg(f"lift-{unit}", draw, columns=2, size=(10.4, 1.1 + 0.45 * len(rows)))
 
 
-def gate(rows: Mapping[str, Mapping[str, Any]]) -> str:
-    """ω by history length with its quartiles, with and without inferences; rows as `buckets.gate_by_history` gives."""
+def gate(rows: Mapping[str, Mapping[str, Any]], start: float) -> str:
+    """ω by history length with its quartiles, with and without inferences; rows as `buckets.gate_by_history` gives,
+    `start` what ω was before training."""
 
     def draw(axes: Sequence[Axes]) -> None:
         ax = axes[0]
@@ -107,6 +108,7 @@ def gate(rows: Mapping[str, Mapping[str, Any]]) -> str:
                 markersize=7,
                 label=f"{kind} inferences",
             )
+        ax.axvline(start, color=_INK, linewidth=0.8, linestyle=":")
         ax.set_yticks(list(places.values()), ["all" if name == "all" else name.replace("-", "–") for name in places])
         ax.set(xlabel="gate ω: mean, and the middle half of the impressions", ylabel="events of the user before")
         ax.set(xlim=(0, None), ylim=(-0.6, len(rows) - 0.4))

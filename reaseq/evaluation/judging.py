@@ -19,6 +19,7 @@ from reaseq.evaluation.bootstrap import Effect, paired_over_seeds
 from reaseq.evaluation.buckets import BUCKETS, members
 from reaseq.evaluation.errors import EvaluationError
 from reaseq.evaluation.metrics import Floats, Ints
+from reaseq.evaluation.provenance import versions
 from reaseq.evaluation.yardsticks import item_events
 from reaseq.ranking.bundle import Bundle
 from reaseq.ranking.scoring import score_impressions
@@ -94,6 +95,7 @@ def judge(
         inputs["champion"] = champion.bundle
     known = None if champion is None else {"name": champion.name, "problem": champion.problem}
     key = config.part("evaluation") | {"lag_hours": config.ranking.lag_hours, "champion": known}
+    key["onnxruntime"] = versions()["onnxruntime"]  # another runtime must repeat the golden requests itself
 
     def write(draft: Draft) -> None:
         torch.set_num_threads(config.threads)

@@ -6,6 +6,7 @@ the versions alone: run times stand in `summary.json`.
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -79,12 +80,14 @@ def render(run: Run, metrics: Json, material: Material, cases: Cases) -> str:
         cases: what is shown one by one.
     """
     rows = headline_rows(metrics)
+    omega_start = 1 / (1 + math.exp(-run.config["ranking"]["gate_bias"]))
     return pages.template("report.html.j2").render(
         run=run,
         metrics=metrics,
         rows=rows,
         answer=_answer(rows),
-        plots=_plots(metrics, material),
+        plots=_plots(metrics, material, omega_start),
+        omega_start=omega_start,
         cases=cases,
         config=json.dumps(run.config, indent=2, sort_keys=True, ensure_ascii=False),
         versions=versions(),
@@ -115,14 +118,14 @@ def _answer(rows: Sequence[Row]) -> tuple[str, str]:
     return words[row.verdict], row.verdict
 
 
-def _plots(metrics: Json, material: Material) -> dict[str, Markup]:
+def _plots(metrics: Json, material: Material, omega_start: float) -> dict[str, Markup]:
     test = material.test
     models = {name: test.scores[name] for name in ("id", "full")}
     knowledge = metrics["knowledge"]
     drawn = {
         "frequency": figures.lift_by_bucket(metrics["buckets"]["item_events"], "training events of the item"),
         "age": figures.lift_by_bucket(metrics["buckets"]["item_age"], "since the item was first taken"),
-        "gate": figures.gate(metrics["omega"]),
+        "gate": figures.gate(metrics["omega"], omega_start),
         "history": figures.lift_by_bucket(metrics["buckets"]["history"], "events of the user before"),
         "roc": figures.roc(test.labels, models),
         "reliability": figures.reliability(test.labels, models),

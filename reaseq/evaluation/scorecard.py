@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from reaseq.evaluation import metrics
 from reaseq.evaluation.bootstrap import Effect, Metric, paired, paired_mean
+from reaseq.evaluation.buckets import LEAST_USERS
 from reaseq.evaluation.metrics import Floats, Ints
 
 Json = dict[str, Any]
@@ -77,7 +78,7 @@ def notes(figures: Mapping[str, Json], effects: Mapping[str, Effect], buckets: M
     for group, words in BUCKET_WORDS.items():
         for bucket, row in buckets.get(group, {}).items():
             change = row["lift"]
-            if change and change["high"] is not None and change["high"] < 0:
+            if change and change["n"] >= LEAST_USERS and change["high"] is not None and change["high"] < 0:
                 interval = f"{signed(change['effect'])} [{signed(change['low'])}, {signed(change['high'])}]"
                 where = words.format(bucket.replace("-", "–"))
                 said.append(f"The full model is worse on {where}: GAUC {interval}.")
