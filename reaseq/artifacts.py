@@ -39,7 +39,7 @@ VERSIONS = {
     "dataset": 1,
     "knowledge": 1,
     "item_vectors": 1,
-    "denoiser": 1,
+    "denoiser": 2,
     "inferred_behaviors": 1,
     "ranker": 2,
     "arm": 1,

@@ -41,6 +41,32 @@ def run(
 
 
 @app.command()
+def claims(
+    dataset: Annotated[
+        str, typer.Option(help="synthetic, amazon-beauty, ml-100k, amazon-reviews, movielens or files.")
+    ] = "synthetic",
+    source: Annotated[str, typer.Option(help="Folder with the raw files.")] = "",
+    impressions: Annotated[
+        str, typer.Option(help="File of impressions to use: user_id, item_id, timestamp, label, split.")
+    ] = "",
+    preset: Annotated[str, typer.Option(help="tiny, small, base or large.")] = "small",
+    seed: Annotated[int, typer.Option(help="Of the assets: knowledge, vectors, inferred behaviours.")] = 0,
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds each arm is trained under.")] = 5,
+    only: Annotated[str, typer.Option(help="Some of the claims: C1,C7. Default: all ten.")] = "",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="section.name=value; wins over the preset. Repeatable.")
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Arms trained side by side; default: the preset's threads.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Where the Markdown page goes; default: in the runs folder.")] = None,
+    runs: Runs = RUNS,
+) -> None:
+    """Test the ten claims on a dataset: arms, placebos, controls, intervals, verdicts. Resumes where it was stopped."""
+    from reaseq.cli.claims import study
+
+    study(runs.resolve(), dataset, source, impressions, preset, seed, seeds, only, settings or [], workers, out)
+
+
+@app.command()
 def serve(
     run: RunName = "latest",
     port: Annotated[int, typer.Option("--port", help="Of the transformer.")] = 8080,

@@ -1,12 +1,19 @@
 """Pages for people: one file each, with nothing to fetch, and all text from the data escaped."""
 
+import math
+from collections.abc import Mapping
+from typing import Any
+
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from reaseq.evaluation.scorecard import signed
 
 
 def template(name: str) -> Template:
-    """A template of this folder, with autoescape and the filters `number`, `signed`, `count` and `percent`."""
+    """A template of this folder, with autoescape and the filters `number`, `signed`, `count`, `percent`, `interval`.
+
+    Markdown is escaped as well: entities are Markdown too, and what the data wrote must not become a tag in it.
+    """
     environment = Environment(
         loader=PackageLoader("reaseq.evaluation", "templates"),
         autoescape=True,
@@ -15,11 +22,12 @@ def template(name: str) -> Template:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": _number, "signed": _signed, "count": _count, "percent": _percent}
+    environment.filters["interval"] = _interval
     return environment.get_template(name)
 
 
 def _number(value: float | None, places: int = 4) -> str:
-    return "–" if value is None else f"{value:.{places}f}"
+    return "–" if value is None or math.isnan(value) else f"{value:.{places}f}"
 
 
 def _signed(value: float | None, places: int = 4) -> str:
@@ -32,3 +40,13 @@ def _count(value: float | None) -> str:
 
 def _percent(value: float | None, places: int = 1) -> str:
     return "–" if value is None else f"{100 * value:.{places}f} %"
+
+
+def _interval(change: Mapping[str, Any]) -> str:
+    """An effect with its interval, or the reason why there is none."""
+    if change["effect"] is None or math.isnan(change["effect"]):
+        return change.get("note") or "–"
+    shown = signed(change["effect"])
+    if change["low"] is None or math.isnan(change["low"]):
+        return shown
+    return f"{shown} [{signed(change['low'])}, {signed(change['high'])}]"

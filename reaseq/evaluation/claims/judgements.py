@@ -21,6 +21,8 @@ PLACEBOS = {
     "another_user": "another user's inferences",
 }
 
+BASELINES = ("din_id", "din_title", "title", "kar")
+
 ARMS: tuple[Arm, ...] = (
     Arm("din_id", network="din_id", variant="rer"),
     Arm("din_title", network="din_title", variant="rer", vectors="title_frozen"),
@@ -125,6 +127,14 @@ def sparse_users_unharmed(table: Table, gate: NDArray[np.float64] | None) -> Evi
         else f"none of {len(testable)} groups of users is worse beyond noise"
     )
     return Evidence("C9", verdict, reason, tuple(compared), figures)
+
+
+def against_baselines(table: Table) -> Evidence:
+    """The full model against tuned baselines and the smoothed item mean; the strongest one also bucket by bucket."""
+    rivals = [arm for arm in (*BASELINES, "item_mean") if arm in table.scores]
+    deciding = [table.compare("full", rival, decides=True) for rival in rivals]
+    best = max(rivals, key=lambda arm: table.gauc(arm).mean)
+    return _judged("baselines", deciding, [table.compare("full", best, part) for part in table.by_item.values()])
 
 
 def controls(table: Table) -> Evidence:

@@ -29,7 +29,6 @@ from reaseq.evaluation.errors import EvaluationError
 from reaseq.evaluation.provenance import portable_config, versions
 
 CLAIMS = tuple(f"C{number}" for number in range(1, 11))
-BASELINES = ("din_id", "din_title", "title", "kar")
 CONTROLS = ("full, shuffled items", "id+rer, random z", "id+rer, permuted codes")
 RESULTS_VERSION = 1
 
@@ -69,8 +68,8 @@ def run_study(
     for claim in claims:
         progress.note(f"judging {claim}")
         evidence.append(_judge(claim, made, table, trained, seeds))
-    if table is not None and set(CONTROLS) <= set(trained):
-        evidence.append(judgements.controls(table))
+    if table is not None:
+        evidence += [judgements.controls(table), judgements.against_baselines(table)]
     return {
         "version": RESULTS_VERSION,
         "dataset": config.data.dataset,
@@ -102,7 +101,7 @@ def wanted_arms(claims: Sequence[str]) -> list[Arm]:
     """The arms that the claims need; with any, the baselines and the controls too."""
     names = {arm for claim in claims for arm in judgements.NEEDS.get(claim, ())}
     if names:
-        names |= {*BASELINES, *CONTROLS, "id", "id+rer"}
+        names |= {*judgements.BASELINES, *CONTROLS, "id", "id+rer", "full"}
     return [arm for arm in judgements.ARMS if arm.name in names]
 
 

@@ -1,0 +1,58 @@
+"""`reaseq claims`: the ten claims on one dataset, and the page of all datasets studied so far."""
+
+import json
+from pathlib import Path
+
+from reaseq.artifacts import write_text
+from reaseq.cli import console
+from reaseq.cli.runs import workspace
+from reaseq.cli.settings import parse_settings
+from reaseq.config import load
+from reaseq.data.stage import check_source
+from reaseq.evaluation.claims import page
+from reaseq.evaluation.claims.study import CLAIMS, results_path, run_study
+from reaseq.knowledge.stage import check_llm
+
+MARKDOWN, HTML = "reproduction.md", "reproduction.html"
+
+
+def study(
+    runs: Path,
+    dataset: str,
+    source: str,
+    impressions: str,
+    preset: str,
+    seed: int,
+    seeds: int,
+    only: str,
+    settings: list[str],
+    workers: int,
+    out: Path | None,
+) -> None:
+    """The command's work; see `reaseq.cli.commands.claims`."""
+    origin = {
+        "data.dataset": dataset,
+        "data.source": str(Path(source).resolve()) if source else "",
+        "data.impressions": str(Path(impressions).resolve()) if impressions else "",
+    }
+    config = load(preset, seed=seed, overrides={**parse_settings(settings), **origin})
+    check_source(config)
+    check_llm(config)
+    claims = [claim for name in only.split(",") if (claim := name.strip().upper())] or list(CLAIMS)
+    console.out.print(f"[bold]ReaSeq[/] claims {', '.join(claims)} on {dataset}, preset {preset}, {seeds} seeds\n")
+    found = run_study(
+        config, seeds=range(seeds), claims=claims, workspace=workspace(runs), workers=workers or config.threads
+    )
+    folder = runs / "claims"
+    path = results_path(folder, config)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    results = [json.loads(each.read_text()) for each in sorted(folder.glob("*.json"))]
+    markdown = out or folder / MARKDOWN
+    write_text(markdown, page.markdown(results))
+    write_text(folder / HTML, page.html(results))
+    rows = [(each["claim"], each["verdict"], each["reason"]) for each in found["evidence"]]
+    console.print_table(f"Claims on {dataset}", ["claim", "verdict", "why"], rows)
+    console.out.print()
+    for name, made in (("results", path), ("table", markdown), ("plots", folder / HTML)):
+        console.out.print(f"{name:8} {made}", soft_wrap=True)

@@ -1,0 +1,122 @@
+"""The reproduction page: what every study found, as Markdown and as HTML, written from results alone.
+
+A page knows nothing that the results do not say, so that nobody can improve a figure on the way to the reader.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+from reaseq.evaluation import figures, pages
+
+Json = dict[str, Any]
+
+WORDS = {
+    "C1": "RER cures knowledge poverty",
+    "C2": "multi-agent reasoning adds to raw text",
+    "C3": "the knowledge is good",
+    "C4": "GBR infers beyond-log behaviour",
+    "C5": "inferences are semantically consistent",
+    "C6": "iterative diffusion matters",
+    "C7": "GBR lifts the ranker",
+    "C8": "RER and GBR complement each other",
+    "C9": "sparse users are not harmed",
+    "C10": "ranking stays cheap",
+    "controls": "what is nonsense gives no lift",
+    "baselines": "the full model beats the baselines",
+}
+ORDER = tuple(WORDS)
+_NONE = "–"
+
+
+def markdown(results: Sequence[Json]) -> str:
+    """The page as Markdown.
+
+    Args:
+        results: one per dataset, as `study.run_study` gives them.
+    """
+    return pages.template("reproduction.md.j2").render(**_view(results))
+
+
+def html(results: Sequence[Json]) -> str:
+    """The same as one HTML file with plots."""
+    view = _view(results)
+    for study in view["studies"]:
+        study["plots"] = {
+            evidence["claim"]: figures.changes(rows)
+            for evidence in study["evidence"]
+            if (rows := _plotted(evidence["comparisons"]))
+        }
+    style = files("reaseq.evaluation").joinpath("templates/report.css").read_text()
+    return pages.template("reproduction.html.j2").render(**view, style=style)
+
+
+def _view(results: Sequence[Json]) -> dict[str, Any]:
+    studies = [_study(result) for result in results]
+    verdicts = [
+        (claim, WORDS[claim], [study["verdicts"].get(claim, _NONE) for study in studies])
+        for claim in ORDER
+        if any(claim in study["verdicts"] for study in studies)
+    ]
+    return {"studies": studies, "verdicts": verdicts}
+
+
+def _study(result: Json) -> Json:
+    evidence = sorted(result["evidence"], key=lambda each: ORDER.index(each["claim"]))
+    columns = list(next(iter(result["arms"].values()), {}))
+    return result | {
+        "evidence": [each | {"words": WORDS[each["claim"]], "tables": _tables(each["figures"])} for each in evidence],
+        "verdicts": {each["claim"]: each["verdict"] for each in evidence},
+        "columns": columns,
+        "command": _command(result),
+        "total_seconds": sum(result["seconds"]["assets"].values()) + result["seconds"]["arms"],
+    }
+
+
+def _command(result: Json) -> str:
+    source = "" if result["dataset"] == "synthetic" else " --source FOLDER"
+    options = f"--dataset {result['dataset']}{source} --preset {result['preset']} --seeds {len(result['seeds'])}"
+    return f"reaseq claims {options}"
+
+
+def _tables(found: Mapping[str, Any]) -> list[tuple[str, list[str], list[list[str]]]]:
+    """Figures as tables: (title, columns, rows); plain values gather in one table of their own."""
+    plain = [[name, _shown(value)] for name, value in found.items() if not isinstance(value, Mapping)]
+    tables = [("", ["figure", "value"], plain)] if plain else []
+    for title, part in found.items():
+        if not isinstance(part, Mapping):
+            continue
+        if all(isinstance(row, Mapping) for row in part.values()) and part:
+            columns = list(dict.fromkeys(column for row in part.values() for column in row))
+            rows = [[name, *(_shown(row.get(column)) for column in columns)] for name, row in part.items()]
+            tables.append((title, ["", *columns], rows))
+        else:
+            tables.append((title, ["figure", "value"], [[name, _shown(value)] for name, value in part.items()]))
+    return tables
+
+
+def _shown(value: Any) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return _NONE
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:,.1f}" if abs(value) >= 100 else f"{value:.4f}"
+    if isinstance(value, list):
+        return ", ".join(_shown(part) for part in value)
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _plotted(comparisons: Sequence[Json]) -> list[tuple[str, Json]]:
+    """(label, change) of the comparisons that have an interval."""
+    return [
+        (_label(each), each)
+        for each in comparisons
+        if not math.isnan(each["effect"]) and not math.isnan(each["low"]) and each["what"].startswith("GAUC")
+    ]
+
+
+def _label(each: Json) -> str:
+    where = each["what"].removeprefix("GAUC").removeprefix(", ").split(" gain over ")[-1]
+    return f"{each['other']} − {each['base']}" + (f"  ({where})" if where else "")
