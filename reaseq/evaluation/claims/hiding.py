@@ -1,0 +1,177 @@
+"""Hiding one category of users' lives from the log, and what GBR infers without it.
+
+A user's hidden category leaves the visible history altogether; what of it is asked for are items first taken after the
+denoiser's cut, so that it was fitted on none of them. The denoiser is frozen: a seed draws the users, the category
+hidden from each and the sampler's noise.
+"""
+
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reaseq.artifacts import Artifact, Draft, Workspace, build
+from reaseq.behavior.denoiser import load_denoiser, place
+from reaseq.behavior.determinism import deterministic_torch
+from reaseq.behavior.grounding import Catalogue, Rules, consistency_floor
+from reaseq.behavior.inference import Inferrer, View, infer_resumably
+from reaseq.behavior.sampler import Sampler
+from reaseq.config import RunConfig, digest
+from reaseq.data.dataset import Dataset, EventLog
+from reaseq.representation.vectors import ItemVectors
+from reaseq.schema import INFERRED_BEHAVIORS
+
+DRAW = 0x41DE  # keeps these draws apart from other stages' of the same seed
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """N users of whom one category each is hidden; row-aligned arrays."""
+
+    user: Ints  # [N] index into the log's users, ascending
+    category: Ints  # [N] row of `categories_of`
+    truth: Bools  # [N, V+1] items of it that the user first took after the cut
+    log: EventLog
+    """Events before the snapshot, without what is hidden; all users, so that what others did is there to count."""
+
+
+def visible(data: Dataset) -> EventLog:
+    """The events that inference may read at all: in leave-one-out, those of training."""
+    return data.log.only_train() if data.split_kind == "leave_one_out" else data.log
+
+
+def categories_of(data: Dataset) -> Bools:
+    """[G, V+1] which items belong to each of `data.category_names`.
+
+    An item belongs to every name on its list, not to the first alone: where the source lists genres, a film stays
+    hidden under any of them.
+    """
+    member = np.zeros((len(data.category_names), len(data.item_ids) + 1), bool)
+    place_of = {name: place for place, name in enumerate(data.category_names)}
+    for index, names in enumerate(data.items.column("category").to_pylist(), start=1):
+        member[[place_of[name] for name in names if name in place_of], index] = True
+    return member
+
+
+def hide(data: Dataset, *, cut: int, snapshot: int, users: int, least: int, seed: int) -> Hidden:
+    """Draw users and hide from each one category, of those of which there is something to recover.
+
+    Args:
+        data: the dataset.
+        cut: µs, the denoiser saw events before it.
+        snapshot: µs, inference reads events before it.
+        users: at most this many are drawn.
+        least: visible events a user must keep.
+        seed: of the draw.
+    """
+    rng = np.random.default_rng([seed, DRAW])
+    log, member = data.log, categories_of(data)
+    owner, count = log.users, len(log.user_ids)
+    key = owner * (len(data.item_ids) + 1) + log.items
+    later = (log.timestamps >= cut) & ~np.isin(key, key[log.timestamps < cut])
+    before = visible(data).before(snapshot)
+    kept_events = np.diff(before.offsets)
+    pairs = []
+    for number, of_category in enumerate(member):
+        wanted = np.bincount(owner[later & of_category[log.items]], minlength=count)
+        left = kept_events - np.bincount(before.users[of_category[before.items]], minlength=count)
+        able = np.flatnonzero((wanted > 0) & (left >= max(least, 1)))
+        pairs.append(np.stack([able, np.full(len(able), number)], axis=1))
+    drawn = rng.permutation(np.concatenate(pairs)) if pairs else np.zeros((0, 2), np.int64)
+    _, first = np.unique(drawn[:, 0], return_index=True)
+    drawn = drawn[np.sort(first)[:users]]  # a random user each, since the pairs were shuffled
+    drawn = drawn[np.argsort(drawn[:, 0])].astype(np.int64)
+    user, category = drawn[:, 0], drawn[:, 1]
+
+    of_user = np.full(count, -1, np.int64)
+    of_user[user] = category
+    truth = np.zeros((len(user), len(data.item_ids) + 1), bool)
+    row = np.full(count, -1, np.int64)
+    row[user] = np.arange(len(user))
+    asked = np.flatnonzero(later & (of_user[owner] >= 0))
+    asked = asked[member[of_user[owner[asked]], log.items[asked]]]
+    truth[row[owner[asked]], log.items[asked]] = True
+    theirs = of_user[before.users]
+    gone = np.zeros(len(theirs), bool)
+    if len(member):
+        gone = (theirs >= 0) & member[theirs, before.items]
+    return Hidden(user, category, truth, _only(before, ~gone))
+
+
+def _only(log: EventLog, kept: Bools) -> EventLog:
+    """The marked events; every user keeps its index."""
+    running = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)
+    columns = {name: getattr(log, name)[kept] for name in ("items", "timestamps", "actions", "train")}
+    return replace(log, offsets=running[log.offsets], **columns)
+
+
+def infer_hidden(
+    config: RunConfig,
+    dataset: Artifact,
+    item_vectors: Artifact,
+    denoiser: Artifact,
+    hidden: Hidden,
+    *,
+    snapshot: int,
+    steps: int,
+    users: int,
+    seed: int,
+    workspace: Workspace,
+) -> Artifact:
+    """What GBR infers for the users at the snapshot from what is left of their log: "inferred_behaviors".
+
+    Its facts say `forwards` and `seconds` (null where an earlier start had done some of it).
+
+    Args:
+        config: sections `behavior`, `threads`, `device`.
+        dataset, item_vectors, denoiser: artifacts that belong together; the denoiser is used as it is.
+        hidden: as `hide` drew it with these `users`, `seed` and `snapshot`.
+        snapshot: µs.
+        steps: R, reverse steps of the sampler.
+        users: the draw's size, for the key.
+        seed: of the draw and of the noise.
+        workspace: keeps the artifact, and its chunks while it is unfinished.
+    """
+    part = config.part("behavior") | {"device": config.device, "seed": seed}
+    part |= {"steps": steps, "users": users, "snapshot": snapshot, "cut": denoiser.facts["cut"]}
+    inputs = {"dataset": dataset, "item_vectors": item_vectors, "denoiser": denoiser}
+    short = digest([part, [artifact.digest for artifact in inputs.values()]])[:24]
+
+    def write(draft: Draft) -> None:
+        data, vectors, behavior = Dataset.open(dataset), ItemVectors.open(item_vectors), config.behavior
+        fitted = visible(data).before(int(denoiser.facts["cut"]))
+        floor = consistency_floor(fitted.items, fitted.offsets, vectors.z, behavior.consistency_percentile)
+        model = place(load_denoiser(denoiser.path), config.device)
+        sampler = Sampler(
+            model,
+            slots=behavior.inferred + behavior.spare_slots,
+            steps=steps,
+            guidance=behavior.guidance,
+            temperature=behavior.temperature,
+            seed=seed,
+        )
+        rules = Rules(behavior.inferred, behavior.mmr_lambda, floor)
+        inferrer = Inferrer(sampler, vectors, data.item_ids, rules, behavior, f"gbr-{short[:12]}")
+        known = Catalogue.known_before(hidden.log.items, vectors.z, vectors.codes)
+        fresh, started = not any(draft.scratch.iterdir()), time.perf_counter()
+        seen = hidden.log.with_actions(model.config.action_names)
+        work = [(View(0, snapshot, seen, known), hidden.user)]
+        table, forwards = infer_resumably(inferrer, work, draft.scratch)
+        seconds = round(time.perf_counter() - started, 3) if fresh else None
+        draft.write_table("inferred_behaviors.parquet", table, INFERRED_BEHAVIORS)
+        draft.facts.update(forwards=forwards, seconds=seconds, users=len(hidden.user), snapshots=[snapshot])
+
+    with deterministic_torch(config.threads, seed):
+        return build(
+            workspace.root / "hidden" / short,
+            kind="inferred_behaviors",
+            name="hidden_category",
+            config=part,
+            inputs=inputs,
+            write=write,
+            workspace=workspace,
+        )

@@ -1,0 +1,228 @@
+"""How much of what the log does not show is recovered: Recall@M of GBR and of what needs no reasoning.
+
+Recall@M is the share of all truth items that are among a user's M. Every method chooses from the same catalogue, never
+an item of the visible history; ties are broken at random. Counts are of the visible log at the snapshot, so they are
+fresher than the denoiser, which was fitted on events before the cut.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reaseq.evaluation.claims.cases import Cases
+from reaseq.evaluation.claims.evidence import Comparison
+from reaseq.evaluation.claims.hiding import Ints
+from reaseq.evaluation.metrics import Floats
+from reaseq.ranking.sequential.counting import ItemToItem, Popularity
+from reaseq.representation.vectors import ItemVectors
+
+M = 10
+GBR, ANOTHER, POPULARITY, ITEM_TO_ITEM, RANDOM = "GBR", "another user's", "popularity", "item-to-item", "random"
+METHODS = (GBR, ANOTHER, POPULARITY, ITEM_TO_ITEM, RANDOM)
+DRAWS, RESAMPLING, PICKS = 0x4EC0, 0xC456, 0x5EED  # streams of random numbers drawn from the seed
+_ROWS = 256  # users ranked at a time
+_CHUNK = 64  # replicates drawn at once; part of no result
+
+PerUser = dict[int, float]
+"""User (index in the log) → value."""
+Scores = NDArray[np.floating[Any]]
+Score = Callable[[Cases], Scores]
+"""Scores [n, V+1] of all items for the users of a part of the cases."""
+
+
+@dataclass(frozen=True)
+class Recalled:
+    """Recall@M of one method in one seed."""
+
+    overall: PerUser
+    """Out of the whole catalogue."""
+    within: PerUser
+    """Out of the categories that the truth lies in."""
+
+
+def recalls(parts: Sequence[Cases], vectors: ItemVectors, *, history: int, seed: int) -> dict[str, Recalled]:
+    """Each of `METHODS` on the cases of one seed.
+
+    Args:
+        parts: cases of each snapshot.
+        vectors: item vectors; GBR ranks a category's items by their largest cosine to any ẑ of the user.
+        history: last behaviours that item-to-item counts.
+        seed: of the random method, of ties and of who gets whose inferences.
+    """
+    found: dict[str, tuple[list[tuple[Ints, Ints, Ints]], ...]] = {name: ([], []) for name in METHODS}
+    for number, cases in enumerate(parts):
+        other = cases.of_another_user(seed)
+        rng = np.random.default_rng([seed, DRAWS, number])
+        items = cases.truth.shape[1] - 1
+        neighbours = ItemToItem(cases.log, cases.log, items, decay=1.0, history=history)
+        scores: dict[str, tuple[Cases, Score]] = {
+            GBR: (cases, _nearest_to(vectors)),
+            ANOTHER: (other, _nearest_to(vectors)),
+            POPULARITY: (cases, _of_spans(Popularity(cases.log, items))),
+            ITEM_TO_ITEM: (cases, _of_spans(neighbours)),
+            RANDOM: (cases, _at_random(rng)),
+        }
+        size = cases.truth.sum(1)
+        for name, (of, score) in scores.items():
+            overall, within = _hits(of, score, None if name not in (GBR, ANOTHER) else of.items, rng)
+            found[name][0].append((cases.user, overall, size))
+            found[name][1].append((cases.user, within, size))
+    return {name: Recalled(per_user(overall), per_user(within)) for name, (overall, within) in found.items()}
+
+
+def recall_of_inferred(cases: Cases) -> PerUser:
+    """Recall@M of what was inferred, out of the whole catalogue."""
+    hits, size = cases.truth[np.arange(len(cases))[:, None], cases.items[:, :M]], cases.truth.sum(1)
+    return per_user([(cases.user, hits.sum(1), size)])
+
+
+def per_user(sums: Iterable[tuple[Ints, NDArray[np.generic], NDArray[np.generic]]]) -> PerUser:
+    """Σ value / Σ weight of each user over (user, value, weight) of several snapshots; users of weight 0 are left out,
+    and so are nan values."""
+    total: dict[int, list[float]] = {}
+    for users, values, weights in sums:
+        for user, value, weight in zip(users.tolist(), values.tolist(), weights.tolist(), strict=True):
+            if weight and value == value:
+                place = total.setdefault(user, [0.0, 0.0])
+                place[0] += value
+                place[1] += weight
+    return {user: value / weight for user, (value, weight) in total.items()}
+
+
+def _hits(cases: Cases, score: Score, chosen: Ints | None, rng: np.random.Generator) -> tuple[Ints, Ints]:
+    """Truth items among the M chosen out of the whole catalogue (or among `chosen`), and out of the region; [N]."""
+    overall, within = [], []
+    for low in range(0, len(cases), _ROWS):
+        rows = slice(low, low + _ROWS)
+        part = cases.at(rows)
+        allowed = part.known & ~part.history()
+        allowed[:, 0] = False
+        scores = score(part)
+        everywhere = best(np.where(allowed, scores, -np.inf), M, rng) if chosen is None else chosen[rows, :M]
+        inside = best(np.where(allowed & part.region, scores, -np.inf), M, rng)
+        line = np.arange(len(part))[:, None]
+        overall.append(part.truth[line, everywhere].sum(1))
+        within.append(part.truth[line, inside].sum(1))
+    return np.concatenate(overall), np.concatenate(within)
+
+
+def best(scores: Scores, m: int, rng: np.random.Generator) -> Ints:
+    """Columns of the m highest scores of each row, in no order, ties drawn at random; 0 in place of -inf ones.
+
+    Args:
+        scores: [N, V+1], column 0 is no item.
+        m: how many.
+        rng: of the ties.
+    """
+    m = min(m, scores.shape[1])
+    least = np.partition(scores, -m, axis=1)[:, -m, None]
+    key = np.where(scores > least, 2.0, np.where(scores == least, rng.random(scores.shape), -1.0))
+    top = np.argpartition(-key, m - 1, axis=1)[:, :m]
+    return np.where(np.take_along_axis(scores, top, 1) > -np.inf, top, 0)
+
+
+def _nearest_to(vectors: ItemVectors) -> Score:
+    def score(part: Cases) -> Scores:
+        nearest: Scores = np.full(part.truth.shape, -1.0, np.float32)
+        for slot in range(part.items.shape[1]):
+            there = (part.items[:, slot] > 0)[:, None]
+            cosine = part.latents[:, slot] @ vectors.z.T
+            np.maximum(nearest, cosine, out=nearest, where=there)
+        return nearest
+
+    return score
+
+
+def _of_spans(model: Popularity | ItemToItem) -> Score:
+    def score(part: Cases) -> Scores:
+        scores = model(*part.spans())
+        return np.concatenate([np.full((len(scores), 1), -np.inf, scores.dtype), scores], axis=1)
+
+    return score
+
+
+def _at_random(rng: np.random.Generator) -> Score:
+    def score(part: Cases) -> Scores:
+        return rng.random(part.truth.shape)
+
+    return score
+
+
+def compare(
+    what: str,
+    other: tuple[str, Sequence[PerUser]],
+    base: tuple[str, Sequence[PerUser]],
+    *,
+    replicates: int,
+    seed: int,
+    decides: bool = False,
+    note: str = "",
+) -> Comparison:
+    """Mean of other's value less base's over the users that both have, with its interval over users and seeds.
+
+    A replicate draws users with replacement, the same for all seeds, and seeds with replacement. Users may differ from
+    seed to seed: a user counts in the seeds that have it.
+
+    Args:
+        what: metric and where.
+        other, base: name, and values of each seed.
+        replicates: bootstrap samples.
+        seed: of the draws.
+        decides: whether the verdict depends on it.
+        note: for the reader.
+    """
+    common = [sorted(a.keys() & b.keys()) for a, b in zip(other[1], base[1], strict=True)]
+    users = sorted({user for each in common for user in each})
+    place = {user: column for column, user in enumerate(users)}
+    values = np.full((2, len(common), len(users)), np.nan)
+    for row, each in enumerate(common):
+        columns = [place[user] for user in each]
+        values[0, row, columns] = [other[1][row][user] for user in each]
+        values[1, row, columns] = [base[1][row][user] for user in each]
+    values = values[:, [bool(each) for each in common]]
+    seeds = values.shape[1]
+    if len(users) < 2:
+        nan = float("nan")
+        return Comparison(
+            what, other[0], base[0], nan, nan, nan, nan, nan, seeds, len(users), decides, note or "too few users"
+        )
+    there = ~np.isnan(values[0])
+    gain = np.where(there, values[0] - values[1], 0.0)
+    means = np.nanmean(values, axis=2).mean(1)
+    low, high = _interval(gain, there.astype(float), replicates, seed)
+    return Comparison(
+        what,
+        other[0],
+        base[0],
+        float(means[0]),
+        float(means[1]),
+        float(means[0] - means[1]),
+        low,
+        high,
+        seeds,
+        len(users),
+        decides,
+        note,
+    )
+
+
+def _interval(gain: Floats, there: Floats, replicates: int, seed: int) -> tuple[float, float]:
+    """95 % percentile interval of the mean over seeds of Σ gain / Σ there, both [S, U]."""
+    seeds, users = gain.shape
+    rng, picks = np.random.default_rng([seed, RESAMPLING]), np.random.default_rng([seed, PICKS])
+    sample = []
+    for start in range(0, replicates, _CHUNK):
+        size = min(_CHUNK, replicates - start)
+        drawn = rng.integers(users, size=(size, users))
+        weight = np.stack([np.bincount(row, minlength=users) for row in drawn]).astype(float)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            effect = (weight @ gain.T) / (weight @ there.T)  # [R, S]
+        chosen = picks.integers(seeds, size=(size, seeds))
+        sample.append(np.nanmean(np.take_along_axis(effect, chosen, axis=1), axis=1))
+    if not sample:
+        return float("nan"), float("nan")
+    low, high = np.nanpercentile(np.concatenate(sample), [2.5, 97.5])
+    return float(low), float(high)
