@@ -302,8 +302,9 @@ def _judge(comparisons: Sequence[Comparison], nothing: str) -> tuple[Verdict, st
     failed = [each for each in deciding if not each.better]
     if not failed:
         return "holds", f"all {len(deciding)} deciding comparisons lie above 0 with their whole interval."
-    named = "; ".join(f"{each.other} against {each.base}, {each.what}" for each in failed)
-    return "does not hold", f"not above 0 with the whole interval: {named}."
+    named = ", ".join(dict.fromkeys(each.base for each in failed))
+    said = f"{len(failed)} of {len(deciding)} deciding comparisons do not lie above 0 with their whole interval"
+    return "does not hold", f"{said}: those against {named}."
 
 
 def _weighted(parts: Sequence[Cases], values: Sequence[dict[str, Any]]) -> dict[str, PerUser]:

@@ -166,7 +166,7 @@ def stays_cheap(
         )
         figures["of the arms"] = (
             "A request without inferences runs the full graph with the same shapes, and so does the ID-only bundle, "
-            "whose inputs are zeroed: their cost is equal by construction. Only the lean network tells what assets cost."
+            "whose inputs are zeroed: their cost is equal by construction. The lean network tells what assets cost."
         )
         verdict, reason = judge(comparisons)
         return Evidence("C10", verdict, reason, (*comparisons, *changes), figures)
