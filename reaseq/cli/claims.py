@@ -27,6 +27,7 @@ def study(
     only: str,
     settings: list[str],
     workers: int,
+    assets: Path | None,
     out: Path | None,
 ) -> None:
     """The command's work; see `reaseq.cli.commands.claims`."""
@@ -41,7 +42,12 @@ def study(
     claims = [claim for name in only.split(",") if (claim := name.strip().upper())] or list(CLAIMS)
     console.out.print(f"[bold]ReaSeq[/] claims {', '.join(claims)} on {dataset}, preset {preset}, {seeds} seeds\n")
     found = run_study(
-        config, seeds=range(seeds), claims=claims, workspace=workspace(runs), workers=workers or config.threads
+        config,
+        seeds=range(seeds),
+        claims=claims,
+        workspace=workspace(runs),
+        workers=workers or config.threads,
+        given=assets.resolve() if assets else None,
     )
     folder = runs / "claims"
     path = results_path(folder, config)

@@ -57,13 +57,17 @@ def claims(
         list[str] | None, typer.Option("--set", help="section.name=value; wins over the preset. Repeatable.")
     ] = None,
     workers: Annotated[int, typer.Option(help="Arms trained side by side; default: the preset's threads.")] = 0,
+    assets: Annotated[
+        Path | None,
+        typer.Option(help="Folder with item_vectors, denoiser, inferred_behaviors made elsewhere; others are made."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Where the Markdown page goes; default: in the runs folder.")] = None,
     runs: Runs = RUNS,
 ) -> None:
     """Test the ten claims on a dataset: arms, placebos, controls, intervals, verdicts. Resumes where it was stopped."""
     from reaseq.cli.claims import study
 
-    study(runs.resolve(), dataset, source, impressions, preset, seed, seeds, only, settings or [], workers, out)
+    study(runs.resolve(), dataset, source, impressions, preset, seed, seeds, only, settings or [], workers, assets, out)
 
 
 @app.command()

@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 
 from reaseq import progress
-from reaseq.artifacts import Artifact, Workspace
+from reaseq.artifacts import Artifact, Workspace, open_artifact
 from reaseq.behavior.stage import fit_denoiser, infer_behaviors
 from reaseq.config import Json, RunConfig
 from reaseq.data.dataset import Dataset
@@ -34,7 +34,13 @@ RESULTS_VERSION = 1
 
 
 def run_study(
-    config: RunConfig, *, seeds: Sequence[int], claims: Sequence[str], workspace: Workspace, workers: int
+    config: RunConfig,
+    *,
+    seeds: Sequence[int],
+    claims: Sequence[str],
+    workspace: Workspace,
+    workers: int,
+    given: Path | None = None,
 ) -> Json:
     """All evidence for the claims on one dataset.
 
@@ -44,6 +50,8 @@ def run_study(
         claims: some of `CLAIMS`.
         workspace: what is finished is kept here.
         workers: arms that are trained side by side.
+        given: folder with assets that were made elsewhere (artifacts named `item_vectors`, `denoiser`,
+            `inferred_behaviors`); those that it lacks are made.
 
     Returns:
         JSON: what was run, the table of arms and the evidence of each claim.
@@ -57,7 +65,7 @@ def run_study(
             f"claims {', '.join(unknown) or 'none'}, {len(seeds)} seeds: give at least one seed, and claims out of "
             f"{', '.join(CLAIMS)}."
         )
-    made = _Made(config, workspace)
+    made = _Made(config, workspace, given)
     arms = wanted_arms(claims)
     trained = train_arms(config, made.assets(arms), arms, seeds, workspace, workers) if arms else {}
     scores = {name: [scores_of(artifact) for artifact in of_seeds] for name, of_seeds in trained.items()}
@@ -76,6 +84,14 @@ def run_study(
         "preset": config.preset,
         "seeds": list(seeds),
         "asset_seed": config.seed,
+        "assets": {
+            name: {
+                "digest": a.digest[:12],
+                "made": a.manifest.created,
+                "elsewhere": made.given is not None and a.path.parent == made.given,
+            }
+            for name, a in made.all().items()
+        },
         "config": portable_config(config),
         "split": made.dataset.facts["split"],
         "counts": made.dataset.facts["counts"],
@@ -108,8 +124,8 @@ def wanted_arms(claims: Sequence[str]) -> list[Arm]:
 class _Made:
     """The assets of a study, each made on first use."""
 
-    def __init__(self, config: RunConfig, workspace: Workspace):
-        self.config, self.workspace = config, workspace
+    def __init__(self, config: RunConfig, workspace: Workspace, given: Path | None = None):
+        self.config, self.workspace, self.given = config, workspace, given
         self.folder = workspace.root / "studies" / f"{config.data.dataset}-{config.preset}-{config.seed}"
         self._kept: dict[str, Artifact] = {}
         self._vectors: dict[str, Artifact] = {}
@@ -123,6 +139,8 @@ class _Made:
         """Item vectors by the names of `reasoning.VARIANTS`."""
         if not self._vectors:
             self._vectors = reasoning.variants(self.config, self.dataset, self.workspace, self.folder)
+            if made := self._found("item_vectors"):
+                self._vectors["rer"] = made
         return self._vectors
 
     @property
@@ -134,8 +152,12 @@ class _Made:
 
     @property
     def inferred(self) -> Artifact:
-        inputs = (self.dataset, self.vectors["rer"], self.denoiser)
-        return self._one("inferred_behaviors", lambda out: infer_behaviors(self.config, *inputs, out, self.workspace))
+        return self._one(
+            "inferred_behaviors",
+            lambda out: infer_behaviors(
+                self.config, self.dataset, self.vectors["rer"], self.denoiser, out, self.workspace
+            ),
+        )
 
     def assets(self, arms: Sequence[Arm]) -> Assets:
         """What these arms are trained from."""
@@ -150,8 +172,13 @@ class _Made:
 
     def _one(self, name: str, make: Any) -> Artifact:
         if name not in self._kept:
-            self._kept[name] = make(self.folder / name)
+            self._kept[name] = self._found(name) or make(self.folder / name)
         return self._kept[name]
+
+    def _found(self, kind: str) -> Artifact | None:
+        """An asset that was made elsewhere."""
+        path = None if self.given is None else self.given / kind
+        return open_artifact(path, kind) if path is not None and path.is_dir() else None
 
 
 def _judge(

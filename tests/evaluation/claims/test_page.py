@@ -1,0 +1,61 @@
+"""The page says what the results say, and nothing in it is markup that the data wrote."""
+
+from typing import Any
+
+import pytest
+
+from reaseq.evaluation.claims import page
+from reaseq.evaluation.claims.evidence import Comparison, Evidence
+
+
+def results(dataset: str, verdict: Any = "holds") -> dict[str, Any]:
+    nan = float("nan")
+    compared = (
+        Comparison("GAUC", "id+rer", "id", 0.7, 0.6, 0.1, 0.05, 0.15, 5, 100, decides=True),
+        Comparison("GAUC, items with >20 training events", "id+rer", "id", nan, nan, nan, nan, nan, 5, 0, note="none"),
+    )
+    evidence = Evidence("C1", verdict, "above 0", compared, {"share": 0.5, "by <b>history</b>": {"0": {"ω": 0.1}}})
+    row = {"AUC": 0.7, "AUC sd": 0.01, "GAUC": 0.7, "GAUC sd": 0.01, "LogLoss": 0.5, "GAUC 0": nan}
+    return {
+        "dataset": dataset,
+        "preset": "tiny",
+        "seeds": [0, 1],
+        "asset_seed": 0,
+        "config": {"preset": "tiny", "note": "</script><b>"},
+        "counts": {
+            "users": 10,
+            "items": 20,
+            "behaviors": 30,
+            "impressions_by_split": {"train": 100, "valid": 10, "test": 20},
+        },
+        "sampling": {"impressions": "as the source gives them"},
+        "arms": {"id": row, "id+rer": row},
+        "evidence": [evidence.as_json()],
+        "seconds": {"assets": {"dataset": 1.0}, "arms": 10.0, "arms trained": 4},
+        "training": {"id": {"examples_per_second": 1000.0, "training_seconds": 1.0}},
+        "versions": {"python": "3.11", "torch": "2.13"},
+        "machine": {"cpus": 2, "memory_gib": 8.0, "system": "Linux"},
+    }
+
+
+@pytest.mark.parametrize("render", [page.markdown, page.html])
+def test_a_page_shows_every_dataset_its_verdicts_and_its_command(render: Any) -> None:
+    text = render([results("synthetic"), results("ml-100k", "does not hold")])
+    assert "does not hold" in text
+    assert "reaseq claims --dataset ml-100k --source FOLDER --preset tiny --seeds 2" in text
+    assert "+0.1000 [+0.0500, +0.1500]" in text
+    assert "<b>" not in text
+    assert "nan" not in text
+
+
+def test_markdown_tables_are_whole() -> None:
+    text = page.markdown([results("synthetic"), results("ml-100k")])
+    lines = text.splitlines()
+    for place, line in enumerate(lines):
+        if set(line) <= set("|-") and line.startswith("|"):
+            assert lines[place - 1].count("|") == line.count("|")
+            assert lines[place + 1].startswith("|")
+
+
+def test_html_draws_the_intervals() -> None:
+    assert page.html([results("synthetic")]).count("<svg") == 1
