@@ -179,7 +179,7 @@ def novelty(cases: Cases, data: Dataset, vectors: ItemVectors) -> dict[str, NDAr
     rows = np.arange(len(cases))[:, None]
     z = (vectors.z[cases.items] * there[..., None]).sum(1, dtype=np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
-        cosine = ((z**2).sum(1) - number) / (number * (number - 1))
+        cosine = np.where(number > 1, ((z**2).sum(1) - number) / (number * (number - 1)), np.nan)
         return {
             "new_items": (there & ~history[rows, cases.items]).sum(1) / number,
             "new_categories": (there & ~categories[rows, data.category_index[cases.items]]).sum(1) / number,

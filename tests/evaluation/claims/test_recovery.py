@@ -147,10 +147,10 @@ class _Categories:
 
 def test_novelty_counts_items_and_categories_that_the_log_lacks():
     cases = _cases()
-    cases.items[0] = [1, 20]
+    cases.items[0], cases.items[1, 1] = [1, 20], 0
 
     found = novelty(cases, _Categories(), _vectors())
 
     assert found["new_items"][0] == 0.5 and found["new_items"][1] == 1
     assert found["new_categories"][0] == 0.5  # item 20 is of b, the log of a
-    assert found["diversity"][0] == pytest.approx(1)
+    assert found["diversity"][0] == pytest.approx(1) and np.isnan(found["diversity"][1])  # one item is not diverse
