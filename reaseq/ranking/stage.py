@@ -1,6 +1,8 @@
 """`train_ranker`: dataset, item vectors and inferred behaviours → a bundle that serving loads."""
 
 import json
+import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,7 @@ from reaseq.ranking.features import FeatureLimits, Tensors
 from reaseq.ranking.golden import golden_requests
 from reaseq.ranking.inferences import InferenceTable
 from reaseq.ranking.model import VARIANTS, Ranker, RankerSpec, build_ranker
+from reaseq.ranking.parallel import Ranks
 from reaseq.ranking.shards import Shards, item_counts, negatives_sampled
 from reaseq.ranking.statistics import click_rate
 from reaseq.ranking.training import Network, Progress, Trainer, predict_shards
@@ -40,6 +43,7 @@ def train_ranker(
     out: Path,
     workspace: Workspace,
     variant: str = "full",
+    ranks: Ranks = Ranks(),
 ) -> Artifact:
     """Train a ranker, export it and bundle it (artifact kind "ranker", name `ranker_<variant>`).
 
@@ -55,6 +59,8 @@ def train_ranker(
         out: folder to make.
         workspace: finished artifacts and checkpoints.
         variant: one of `VARIANTS`: "full", or the same network with some of its inputs zeroed.
+        ranks: the processes that train together. This is the leading one, and the others call `assist_training`; what
+            comes out is that of one process up to the order of float sums, so the artifact's key does not name them.
 
     Raises:
         RankingError: unknown variant, inputs that don't fit together, no training impressions, no such device, or an
@@ -63,10 +69,15 @@ def train_ranker(
     if variant not in VARIANTS:
         raise RankingError(f"variant {variant!r} of the ranker is unknown; choose one of {', '.join(VARIANTS)}.")
 
-    def write(draft: Draft) -> None:
-        _write(draft, config, dataset, item_vectors, inferred_behaviors, variant, workspace.root / "shards")
+    started = False
 
-    return build(
+    def write(draft: Draft) -> None:
+        nonlocal started
+        started = bool(ranks.agree(1))
+        prepared = _prepare(config, dataset, item_vectors, inferred_behaviors, variant, workspace)
+        _write(draft, config, prepared, item_vectors, ranks)
+
+    made = build(
         out,
         kind="ranker",
         name=f"ranker_{variant}",
@@ -75,17 +86,62 @@ def train_ranker(
         write=write,
         workspace=workspace,
     )
+    if not started:
+        ranks.agree(0)  # taken over from an earlier start: nobody is needed
+    return made
 
 
-def _write(
-    draft: Draft,
+def assist_training(
+    config: RunConfig,
+    dataset: Artifact,
+    item_vectors: Artifact,
+    inferred_behaviors: Artifact,
+    workspace: Workspace,
+    ranks: Ranks,
+    variant: str = "full",
+) -> None:
+    """Take part in a training that another process leads; arguments as for `train_ranker`, nothing is written but the
+    workspace's shards."""
+    if not ranks.agree(0):
+        return
+    prepared = _prepare(config, dataset, item_vectors, inferred_behaviors, variant, workspace)
+    with tempfile.TemporaryDirectory(prefix="training-") as scratch:
+        fit(
+            prepared.model,
+            prepared.shards["train"],
+            prepared.contexts,
+            config,
+            Path(scratch),
+            prepared.device,
+            prepared.rated,
+            ranks,
+        )
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """All that training reads, and the network before its first step."""
+
+    data: Dataset
+    vectors: ItemVectors
+    table: InferenceTable
+    contexts: Contexts
+    shards: dict[str, Shards]
+    spec: RankerSpec
+    rated: bool
+    model: Ranker
+    device: torch.device
+
+
+def _prepare(
     config: RunConfig,
     dataset: Artifact,
     item_vectors: Artifact,
     inferred: Artifact,
     variant: str,
-    cache: Path,
-) -> None:
+    workspace: Workspace,
+) -> _Prepared:
+    cache = workspace.root / "shards"
     data, vectors = Dataset.open(dataset), ItemVectors.open(item_vectors)
     if len(vectors.z) != len(data.item_ids) + 1:
         raise RankingError(
@@ -99,16 +155,22 @@ def _write(
     )
     table = InferenceTable.read(inferred, data, settings.lag_hours, cache)
     contexts = Contexts(data.log, data.category_index, table if VARIANTS[variant][1] else None, limits)
-    shards = {split: Shards.of(data, split, cache) for split in SPLITS}
+    shards: dict[str, Shards] = {split: Shards.of(data, split, cache) for split in SPLITS}
     spec = ranker_spec(config, data, vectors, variant)
     rated = uses_click_rates(config, shards["train"])
     tables = item_tables(data, vectors, shards["train"], variant, rated)
     model = build_ranker(spec, config.seed, tables).to(device)
-    done = fit(model, shards["train"], contexts, config, draft.scratch, device, rated)
+    return _Prepared(data, vectors, table, contexts, shards, spec, rated, model, device)
+
+
+def _write(draft: Draft, config: RunConfig, prepared: _Prepared, item_vectors: Artifact, ranks: Ranks) -> None:
+    settings, model, shards = config.ranking, prepared.model, prepared.shards
+    contexts, limits, table = prepared.contexts, prepared.contexts.limits, prepared.table
+    done = fit(model, shards["train"], contexts, config, draft.scratch, prepared.device, prepared.rated, ranks)
 
     draft.facts.update(
-        variant=variant,
-        click_rates=rated,
+        variant=prepared.spec.variant,
+        click_rates=prepared.rated,
         valid=_quality(model, shards["valid"], contexts, settings.batch),
         examples_per_second=round(done.impressions / done.seconds, 1),
         training_seconds=round(done.seconds, 1),
@@ -116,14 +178,14 @@ def _write(
         final_loss=done.curve[-1]["loss"],
         training_impressions=done.impressions,
         parameters=sum(p.numel() for p in model.parameters()),
-        items_seen_in_training=int((tables["counts"] > 0).sum()),
+        items_seen_in_training=int((model.id_row > 0).sum()),
         target_overlap={split: _overlap(table, parts) for split, parts in shards.items()},
     )
     model = model.cpu()
     golden = golden_requests(
-        data,
+        prepared.data,
         shards["test"],
-        vectors,
+        prepared.vectors,
         table,
         limits,
         count=settings.golden_requests,
@@ -134,16 +196,16 @@ def _write(
     draft.write_json(
         SPEC,
         {
-            "variant": variant,
-            "model": spec.model_dump(mode="json"),
+            "variant": prepared.spec.variant,
+            "model": prepared.spec.model_dump(mode="json"),
             "limits": vars(limits),
-            "categories": data.category_names,
+            "categories": prepared.data.category_names,
             "inputs": [{"name": name, "dtype": dtype, "shape": shape} for name, dtype, shape in limits.specs()],
             "output": {"name": "scores", "dtype": "float32", "shape": ["C"]},
-            "item_vectors": {"version": vectors.version, "digest": item_vectors.digest},
+            "item_vectors": {"version": prepared.vectors.version, "digest": item_vectors.digest},
         },
     )
-    pq.write_table(pa.table({"item_id": pa.array(data.item_ids, pa.string())}), draft.path / VOCABULARY)
+    pq.write_table(pa.table({"item_id": pa.array(prepared.data.item_ids, pa.string())}), draft.path / VOCABULARY)
     write_text(draft.path / CURVE, "".join(json.dumps(point) + "\n" for point in done.curve))
 
 
@@ -155,6 +217,7 @@ def fit(
     scratch: Path,
     device: torch.device,
     rated: bool = False,
+    ranks: Ranks = Ranks(),
 ) -> Progress:
     """Train a network on the training split, going on from a checkpoint in `scratch` if there is one.
 
@@ -166,6 +229,7 @@ def fit(
         scratch: for the checkpoint.
         device: where the model is.
         rated: whether impressions see click rates, as they stood.
+        ranks: the processes that train together.
 
     Raises:
         RankingError: the split holds no impressions of both labels, or the loss diverges.
@@ -179,7 +243,7 @@ def fit(
         )
     size = min(settings.batch, max(SMALLEST_BATCH, train.rows // settings.least_steps))
     epochs = Epochs(train, contexts, size, rated)
-    return Trainer(model, epochs, settings, seed=config.seed, scratch=scratch, device=device).run()
+    return Trainer(model, epochs, settings, seed=config.seed, scratch=scratch, device=device, ranks=ranks).run()
 
 
 def uses_click_rates(config: RunConfig, train: Shards) -> bool:

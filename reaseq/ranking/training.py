@@ -1,7 +1,9 @@
 """The trainer: binary cross-entropy, Adam for dense parameters and SparseAdam for the id table, exact resume.
 
 Everything random follows from (seed, epoch, step), so a run that was killed goes on from its checkpoint to the very
-same weights. The item assets (z, codes) and inferences are frozen.
+same weights, and several processes share every batch without a word on which rows are whose (`parallel`). The item
+assets (z, codes) and inferences are frozen. On a GPU the network runs in bfloat16 where autocast deems it safe; weights
+and the loss stay float32.
 """
 
 import json
@@ -25,6 +27,7 @@ from reaseq.ranking.batches import Batch, Contexts, Epochs, RequestBatches, loca
 from reaseq.ranking.errors import RankingError
 from reaseq.ranking.features import Tensors
 from reaseq.ranking.model import Candidates, ItemTable, Users
+from reaseq.ranking.parallel import Ranks
 from reaseq.ranking.shards import Shards
 
 ORDER, DROPOUT = 31, 32  # streams of random numbers drawn from the run's seed
@@ -68,6 +71,7 @@ class Trainer:
         seed: of order and dropout.
         scratch: where the checkpoint lives.
         device: where the model is.
+        ranks: the processes that train together; each holds the same model and the same `epochs`.
     """
 
     def __init__(
@@ -79,6 +83,7 @@ class Trainer:
         seed: int,
         scratch: Path,
         device: torch.device,
+        ranks: Ranks = Ranks(),
     ):
         self.model = model
         self.epochs = epochs
@@ -86,10 +91,11 @@ class Trainer:
         self.seed = seed
         self.checkpoint = scratch / CHECKPOINT
         self.device = device
+        self.ranks = ranks
         sparse = [model.ids.weight]
-        dense = [p for name, p in model.named_parameters() if name != "ids.weight"]
+        self._dense = [p for name, p in model.named_parameters() if name != "ids.weight"]
         self.optimizers: dict[str, torch.optim.Optimizer] = {
-            "dense": torch.optim.Adam(dense, lr=config.lr_dense, fused=True),
+            "dense": torch.optim.Adam(self._dense, lr=config.lr_dense, fused=True),
             "sparse": torch.optim.SparseAdam(sparse, lr=config.lr_sparse),
         }
         self._place = np.zeros(model.ids.num_embeddings, np.int64)
@@ -104,10 +110,13 @@ class Trainer:
         steps = self.config.epochs * self.epochs.about()
         every = max(1, steps // LOG_POINTS)
         started, before = time.perf_counter(), done.seconds
-        if done.step:
+        if done.step and self.ranks.leads:
             progress.note(f"ranker training goes on at step {done.step} of about {steps}")
         self.model.train()
-        for batch in progress.track(self._remaining(done.step), "ranker training", total=steps, done=done.step):
+        batches = self._remaining(done.step)
+        if self.ranks.leads:
+            batches = progress.track(batches, "ranker training", total=steps, done=done.step)
+        for batch in batches:
             loss = self._step(batch, done.step)
             done.step += 1
             done.impressions += len(batch.labels)
@@ -120,26 +129,35 @@ class Trainer:
                 self._save(done)
         if done.loss_count:
             self._log(done)
+        self._save(done)  # what follows training may be killed too, and more epochs may be wanted
         self.model.eval()
         return done
 
     def _step(self, batch: Batch, step: int) -> float:
-        items, local = localise(batch, self._place)
         forgotten = np.random.default_rng([self.seed, DROPOUT, step]).random(batch.valid.shape) < self.config.id_dropout
-        table = self.model.encode(self._put(items))
-        candidates = table.candidates(self._put(local.candidates))
-        if batch.rate is not None:
-            candidates = candidates._replace(rate=self._put(batch.rate))
-        candidates = self.model.forget(candidates, self._put(forgotten))
-        logits = self.model.score(table, users_of(local.users, self.device), candidates, self._put(local.valid))
-        labels = self._put(local.labels)
-        loss = F.binary_cross_entropy_with_logits(logits, labels)
+        mine, forgotten = self.ranks.share(batch, forgotten)
         for optimizer in self.optimizers.values():
             optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss = torch.zeros((), device=self.device)
+        if len(mine.labels):  # a small batch may have no row for this process
+            loss = self._loss(mine, forgotten) / len(batch.labels)
+            loss.backward()
+        self.ranks.sum_gradients(self._dense, self.model.ids.weight)
         for optimizer in self.optimizers.values():
             optimizer.step()
-        return float(loss.detach())
+        return float(self.ranks.sum(loss.detach()))
+
+    def _loss(self, batch: Batch, forgotten: np.ndarray) -> Tensor:
+        """Summed over the batch's impressions."""
+        items, local = localise(batch, self._place)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            table = self.model.encode(self._put(items))
+            candidates = table.candidates(self._put(local.candidates))
+            if batch.rate is not None:
+                candidates = candidates._replace(rate=self._put(batch.rate))
+            candidates = self.model.forget(candidates, self._put(forgotten))
+            logits = self.model.score(table, users_of(local.users, self.device), candidates, self._put(local.valid))
+        return F.binary_cross_entropy_with_logits(logits.float(), self._put(local.labels), reduction="sum")
 
     def _remaining(self, step: int) -> Iterator[Batch]:
         """The batches from this step on. Pools that an earlier start finished are planned again, for their random
@@ -148,7 +166,7 @@ class Trainer:
             for pool, plan in self.epochs.pools(np.random.default_rng([self.seed, ORDER, epoch])):
                 for rows in plan[step:]:
                     yield pool.batch(rows)
-                self.epochs.contexts.release()
+                    self.epochs.contexts.release()  # at once: the pages of a whole pool are most of a small file
                 step = max(0, step - len(plan))
 
     def _put(self, array: np.ndarray) -> Tensor:
@@ -166,6 +184,8 @@ class Trainer:
 
     def _save(self, done: Progress) -> None:
         """One file that appears by a rename: tensors, and the rest as JSON in its header."""
+        if not self.ranks.leads:
+            return
         tensors = {f"model/{name}": parameter.detach() for name, parameter in self.model.named_parameters()}
         for kind, optimizer in self.optimizers.items():
             for place, state in optimizer.state_dict()["state"].items():
@@ -175,6 +195,7 @@ class Trainer:
             save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial, metadata=header)
 
     def _restore(self) -> Progress:
+        self.ranks.copy_file(self.checkpoint)
         if not self.checkpoint.is_file():
             return Progress()
         states: dict[str, dict[int, dict[str, Any]]] = {kind: {} for kind in self.optimizers}
@@ -221,6 +242,7 @@ def predict(model: Network, table: ItemTable, batches: RequestBatches, size: int
         valid = torch.from_numpy(batch.valid).to(device)
         logits = model.score(table, users_of(batch.users, device), table.candidates(candidates), valid)
         scores[batch.rows] = torch.sigmoid(logits).cpu().numpy()
+        batches.contexts.release()
     return scores
 
 
@@ -234,7 +256,6 @@ def predict_shards(
     for block in progress.track(shards.each(), description, total=len(shards)):
         scores.append(predict(model, table, RequestBatches(block.impressions, contexts), size))
         labels.append(block.impressions.label)
-        contexts.release()
     return np.concatenate([np.zeros(0, np.float32), *scores]), np.concatenate([np.zeros(0, np.int8), *labels])
 
 

@@ -1,0 +1,159 @@
+"""One training in several processes: each takes its share of every batch, and all end with the weights of one process.
+
+Every process draws the same batches and the same ID dropout from the seed, scores its own grid rows, and the sum of all
+gradients is what each of them steps with; so W processes are W times the compute of one and nothing else changes, but
+for the order of float sums. Gloo carries the gradients between CPUs, NCCL between GPUs.
+
+Dense gradients are summed as one flat tensor. Gradients of the id table are sparse: rows and values are gathered, so
+what travels is what the batch touched and never the table.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from reaseq.ranking.batches import Batch
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among those that train together."""
+
+    rank: int = 0
+    world: int = 1
+    local: int = 0  # among those of one machine, the number of its GPU
+
+    @property
+    def leads(self) -> bool:
+        """Whether this one writes checkpoints and artifacts."""
+        return self.rank == 0
+
+    def share(self, batch: Batch, forgotten: np.ndarray) -> tuple[Batch, np.ndarray]:
+        """This process's grid rows of a batch and of its dropout mask [U, C]: every W-th, so that lengths even out."""
+        if self.world == 1:
+            return batch, forgotten
+        mine = np.zeros(len(batch.valid), bool)
+        mine[self.rank :: self.world] = True
+        cells = np.broadcast_to(mine[:, None], batch.valid.shape)[batch.valid]
+        part = replace(
+            batch,
+            users={name: values[mine] for name, values in batch.users.items()},
+            candidates=batch.candidates[mine],
+            valid=batch.valid[mine],
+            rate=None if batch.rate is None else batch.rate[mine],
+            labels=batch.labels[cells],
+            rows=batch.rows[cells],
+        )
+        return part, forgotten[mine]
+
+    def sum_gradients(self, dense: Sequence[nn.Parameter], sparse: Tensor) -> None:
+        """Replace gradients by their sums over all processes; a parameter without one anywhere keeps none."""
+        if self.world == 1:
+            return
+        touched = torch.tensor([p.grad is not None for p in (*dense, sparse)], device=sparse.device, dtype=torch.int32)
+        dist.all_reduce(touched, dist.ReduceOp.MAX)
+        *live, ids = touched.tolist()
+        self._sum_dense([p for p, used in zip(dense, live, strict=True) if used])
+        if ids:
+            sparse.grad = self._gathered(sparse)
+
+    def sum(self, value: Tensor) -> Tensor:
+        """The sum over all processes, in place."""
+        if self.world > 1:
+            dist.all_reduce(value)
+        return value
+
+    def agree(self, value: int) -> int:
+        """The leading process's value."""
+        if self.world == 1:
+            return value
+        told = torch.tensor([value], device=_carrier())
+        dist.broadcast(told, 0)
+        return int(told)
+
+    def copy_file(self, path: Path) -> None:
+        """Give every process the leading one's file, at the same path or, where paths differ, at its own; or none."""
+        if self.world == 1:
+            return
+        content = path.read_bytes() if self.leads and path.is_file() else b""
+        size = self.agree(len(content))
+        if not size:
+            if not self.leads:
+                path.unlink(missing_ok=True)
+            return
+        carried = torch.zeros(size, dtype=torch.uint8)
+        if self.leads:
+            carried = torch.frombuffer(bytearray(content), dtype=torch.uint8)
+        carried = carried.to(_carrier())
+        dist.broadcast(carried, 0)
+        if not self.leads:
+            path.write_bytes(carried.cpu().numpy().tobytes())
+
+    def wait(self) -> None:
+        """Until every process is here."""
+        if self.world > 1:
+            dist.barrier()
+
+    def _sum_dense(self, parameters: Sequence[nn.Parameter]) -> None:
+        if not parameters:
+            return
+        parts = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
+        flat = torch.cat([part.reshape(-1) for part in parts])
+        dist.all_reduce(flat)
+        for p, summed in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
+            p.grad = summed.view_as(p)
+
+    def _gathered(self, parameter: Tensor) -> Tensor:
+        """The sparse gradients of all processes as one; padded to the longest, since a gather wants equal shapes."""
+        width = parameter.shape[1]
+        rows = torch.zeros(0, dtype=torch.int64, device=parameter.device)
+        values = torch.zeros(0, width, dtype=parameter.dtype, device=parameter.device)
+        if parameter.grad is not None:
+            own = parameter.grad.coalesce()
+            rows, values = own.indices()[0], own.values()
+        sizes = [torch.zeros(1, dtype=torch.int64, device=parameter.device) for _ in range(self.world)]
+        dist.all_gather(sizes, torch.tensor([len(rows)], device=parameter.device))
+        counts = [int(size) for size in sizes]
+        longest = max(counts)
+        all_rows = [torch.zeros(longest, dtype=rows.dtype, device=rows.device) for _ in counts]
+        all_values = [torch.zeros(longest, width, dtype=values.dtype, device=values.device) for _ in counts]
+        dist.all_gather(all_rows, torch.cat([rows, rows.new_zeros(longest - len(rows))]))
+        dist.all_gather(all_values, torch.cat([values, values.new_zeros(longest - len(values), width)]))
+        indices = torch.cat([part[:count] for part, count in zip(all_rows, counts, strict=True)])
+        summed = torch.cat([part[:count] for part, count in zip(all_values, counts, strict=True)])
+        return torch.sparse_coo_tensor(
+            indices.unsqueeze(0), summed, parameter.shape, is_coalesced=False, check_invariants=False
+        ).coalesce()
+
+
+def _carrier() -> torch.device:
+    """Where tensors must lie to travel: NCCL takes those of the GPU only."""
+    return torch.device("cuda" if dist.get_backend() == "nccl" else "cpu")
+
+
+@contextmanager
+def joined(device: str) -> Iterator[Ranks]:
+    """Join the processes that torchrun started (WORLD_SIZE, RANK, LOCAL_RANK); alone where there is one or none.
+
+    Args:
+        device: "cpu" or "cuda".
+    """
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        yield Ranks()
+        return
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    if device == "cuda":
+        torch.cuda.set_device(local)
+    dist.init_process_group("nccl" if device == "cuda" else "gloo")
+    try:
+        yield Ranks(dist.get_rank(), world, local)
+    finally:
+        dist.destroy_process_group()
