@@ -18,6 +18,9 @@ from reaseq.artifacts import Artifact, open_artifact
 from reaseq.data.errors import DataError
 from reaseq.schema import SPLITS
 
+_LOG_ROWS = 131_072
+"""Rows of the log that are decoded at a time."""
+
 
 @dataclass(frozen=True)
 class EventLog:
@@ -179,26 +182,55 @@ class Dataset:
         return self.artifact.table(name) if name in self.artifact.manifest.files else None
 
     def _read_log(self) -> EventLog:
-        table = self.artifact.table(
-            "interactions.parquet", ["user_id", "item_id", "timestamp", "action", "rating", "split"]
-        )
+        """The log, batch by batch: as strings it would take many times the memory of its indices."""
+        columns = ["user_id", "item_id", "timestamp", "action", "rating", "split"]
         least = self.artifact.facts.get("positive_rating")
-        if least is not None:
-            table = table.filter(
-                pc.fill_null(pc.greater_equal(table.column("rating"), pa.scalar(least, pa.float32())), True)
+        users: list[str] = []
+        names: list[str] = []
+        parts: list[tuple[np.ndarray, ...]] = [
+            (
+                np.zeros(0, np.int64),
+                np.zeros(0, np.int32),
+                np.zeros(0, np.int64),
+                np.zeros(0, np.int8),
+                np.zeros(0, bool),
             )
-        encoded = table.column("user_id").combine_chunks().dictionary_encode()
-        codes = encoded.indices.to_numpy()  # the table is sorted by user, so codes ascend
-        user_ids = encoded.dictionary.to_numpy(zero_copy_only=False)
-        names = tuple(sorted(pc.unique(table.column("action")).to_pylist()))
+        ]
+        file = pq.ParquetFile(self.artifact.file("interactions.parquet"))
+        for batch in file.iter_batches(batch_size=_LOG_ROWS, columns=columns):
+            table = pa.Table.from_batches([batch])
+            if least is not None:
+                table = table.filter(
+                    pc.fill_null(pc.greater_equal(table.column("rating"), pa.scalar(least, pa.float32())), True)
+                )
+            if not table.num_rows:
+                continue
+            encoded = table.column("user_id").combine_chunks().dictionary_encode()
+            known = encoded.dictionary.to_pylist()
+            again = bool(users) and users[-1] == known[0]  # the table is sorted by user, who may go on in this batch
+            place = encoded.indices.to_numpy() + len(users) - again
+            users += known[again:]
+            actions = table.column("action")
+            names += sorted(set(pc.unique(actions).to_pylist()) - set(names))
+            parts.append(
+                (
+                    place,
+                    self.index_of(table.column("item_id")).astype(np.int32),
+                    _microseconds(table.column("timestamp")),
+                    _find(actions, pa.array(names, pa.string()), -1).astype(np.int8),
+                    pc.equal(table.column("split"), "train").to_numpy(zero_copy_only=False),
+                )
+            )
+        codes, items, timestamps, taken, train = (np.concatenate(column) for column in zip(*parts, strict=True))
+        order = np.argsort(np.array(names, object))
         return EventLog(
-            user_ids=user_ids,
-            offsets=np.searchsorted(codes, np.arange(len(user_ids) + 1)).astype(np.int64),
-            items=self.index_of(table.column("item_id")).astype(np.int32),
-            timestamps=_microseconds(table.column("timestamp")),
-            actions=_find(table.column("action"), pa.array(names, pa.string()), -1).astype(np.int8),
-            train=pc.equal(table.column("split"), "train").to_numpy(zero_copy_only=False),
-            action_names=names,
+            user_ids=np.array(users, object),
+            offsets=np.searchsorted(codes, np.arange(len(users) + 1)).astype(np.int64),
+            items=items,
+            timestamps=timestamps,
+            actions=np.argsort(order).astype(np.int8)[taken],
+            train=train,
+            action_names=tuple(names[place] for place in order),
         )
 
     def _events_before(self, users: np.ndarray, times: np.ndarray) -> np.ndarray:

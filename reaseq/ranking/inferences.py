@@ -107,7 +107,7 @@ class _Rows:
     def __init__(self, inferred: Artifact, dataset: Dataset):
         self._file = inferred.file("inferred_behaviors.parquet")
         table = pq.read_table(self._file, columns=["user_id", "snapshot", "item_ids", "confidence"]).combine_chunks()
-        user = dataset.log.user_index(table.column("user_id").to_pylist())
+        user = dataset.log.user_index(table.column("user_id"))
         times = np.asarray(table.column("snapshot").cast(pa.int64()))
         self.snapshots = np.unique(times)
         keys = user * (len(self.snapshots) + 1) + np.searchsorted(self.snapshots, times) + 1
