@@ -39,7 +39,9 @@ def study(
     config = load(preset, seed=seed, overrides={**parse_settings(settings), **origin})
     check_source(config)
     check_llm(config)
-    claims = [claim for name in only.split(",") if (claim := name.strip().upper())] or list(CLAIMS)
+    known = {claim.lower(): claim for claim in CLAIMS}
+    asked = [name.strip() for name in only.split(",") if name.strip()]
+    claims = [known.get(name.lower(), name) for name in asked] or list(CLAIMS)
     console.out.print(f"[bold]ReaSeq[/] claims {', '.join(claims)} on {dataset}, preset {preset}, {seeds} seeds\n")
     found = run_study(
         config,

@@ -52,7 +52,7 @@ def claims(
     preset: Annotated[str, typer.Option(help="tiny, small, base or large.")] = "small",
     seed: Annotated[int, typer.Option(help="Of the assets: knowledge, vectors, inferred behaviours.")] = 0,
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds each arm is trained under.")] = 5,
-    only: Annotated[str, typer.Option(help="Some of the claims: C1,C7. Default: all ten.")] = "",
+    only: Annotated[str, typer.Option(help="Some of: C1 … C10, controls, baselines. Default: all.")] = "",
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="section.name=value; wins over the preset. Repeatable.")
     ] = None,

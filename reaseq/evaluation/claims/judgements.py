@@ -4,7 +4,7 @@ A claim holds if every comparison that decides it has its whole interval on the 
 harm (C9) holds if none has its whole interval on the wrong side.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -43,12 +43,16 @@ ARMS: tuple[Arm, ...] = (
 )
 """Every arm of a study. Baselines read z through their tables, so their `variant` only says that z is not zeroed."""
 
-NEEDS = {
+CONTROLS = ("full, shuffled items", "id+rer, random z", "id+rer, permuted codes")
+
+NEEDS: dict[str, tuple[str, ...]] = {
     "C1": ("id", "id+title", "id+rer"),
     "C2": ("id+aligned title", "id+rer", "id+rer, one prompt", "id+rer, no critic"),
     "C7": ("id+rer", "full", *(f"full, {kind}" for kind in PLACEBOS)),
     "C8": ("id", "id+rer", "id+gbr", "full"),
     "C9": ("id+rer", "full"),
+    "controls": ("id", "id+rer", *CONTROLS),
+    "baselines": ("full", *BASELINES),
 }
 """Claim → arms without which it can't be judged."""
 
@@ -186,8 +190,3 @@ def _shown(compared: Comparison) -> str:
 def _mean(values: NDArray[np.float64]) -> float | None:
     there = values[~np.isnan(values)]
     return float(there.mean()) if len(there) else None
-
-
-def missing_arms(claim: str, there: Mapping[str, object]) -> list[str]:
-    """Arms that the claim needs and the study lacks."""
-    return [arm for arm in NEEDS.get(claim, ()) if arm not in there]

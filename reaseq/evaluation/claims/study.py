@@ -28,8 +28,7 @@ from reaseq.evaluation.claims.table import Table
 from reaseq.evaluation.errors import EvaluationError
 from reaseq.evaluation.provenance import portable_config, versions
 
-CLAIMS = tuple(f"C{number}" for number in range(1, 11))
-CONTROLS = ("full, shuffled items", "id+rer, random z", "id+rer, permuted codes")
+CLAIMS = (*(f"C{number}" for number in range(1, 11)), "controls", "baselines")
 RESULTS_VERSION = 1
 
 
@@ -76,8 +75,6 @@ def run_study(
     for claim in claims:
         progress.note(f"judging {claim}")
         evidence.append(_judge(claim, made, table, trained, seeds))
-    if table is not None:
-        evidence += [judgements.controls(table), judgements.against_baselines(table)]
     return {
         "version": RESULTS_VERSION,
         "dataset": config.data.dataset,
@@ -114,10 +111,8 @@ def run_study(
 
 
 def wanted_arms(claims: Sequence[str]) -> list[Arm]:
-    """The arms that the claims need; with any, the baselines and the controls too."""
+    """The arms that the claims need."""
     names = {arm for claim in claims for arm in judgements.NEEDS.get(claim, ())}
-    if names:
-        names |= {*judgements.BASELINES, *CONTROLS, "id", "id+rer", "full"}
     return [arm for arm in judgements.ARMS if arm.name in names]
 
 
@@ -207,6 +202,10 @@ def _judge(
             return judgements.inference_lifts(table)
         case "C8":
             return judgements.complement(table)
+        case "controls":
+            return judgements.controls(table)
+        case "baselines":
+            return judgements.against_baselines(table)
         case _:
             gate = np.nanmean([np.load(a.file(GATE), allow_pickle=False) for a in trained["full"]], axis=0)
             return judgements.sparse_users_unharmed(table, gate)

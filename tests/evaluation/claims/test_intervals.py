@@ -19,9 +19,7 @@ def test_the_effect_is_the_difference_of_the_metric_averaged_over_seeds() -> Non
     rng = np.random.default_rng(1)
     users, labels = np.sort(rng.integers(0, 40, 600)), rng.integers(0, 2, 600).astype(np.int8)
     base, other = ([rng.random(600) for _ in range(3)] for _ in range(2))
-    found = difference(
-        gauc_per_user(users, labels, base), gauc_per_user(users, labels, other), replicates=50, seed=0
-    )
+    found = difference(gauc_per_user(users, labels, base), gauc_per_user(users, labels, other), replicates=50, seed=0)
     of_seeds = [gauc(users, labels, b).value - gauc(users, labels, a).value for a, b in zip(base, other, strict=True)]
     assert found.effect == pytest.approx(np.mean(of_seeds), abs=1e-12)
     assert found.low < found.effect < found.high

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
+from reaseq.evaluation.buckets import BUCKETS, members
 from reaseq.evaluation.claims import judgements
 from reaseq.evaluation.claims.evidence import Comparison
 from reaseq.evaluation.claims.judgements import ARMS, NEEDS, PLACEBOS
-from reaseq.evaluation.claims.study import wanted_arms
+from reaseq.evaluation.claims.study import CLAIMS, wanted_arms
 from reaseq.evaluation.claims.table import Part, Table
-from reaseq.evaluation.buckets import BUCKETS, members
 
 USERS, ROWS = 120, 10
 
@@ -107,4 +107,5 @@ def test_every_arm_that_a_claim_needs_exists_and_names_are_distinct() -> None:
     assert len(names) == len(set(names))
     assert {arm for needed in NEEDS.values() for arm in needed} <= set(names)
     assert wanted_arms(["C3", "C10"]) == []
-    assert {"din_id", "id+rer, random z", "full"} <= {arm.name for arm in wanted_arms(["C1"])}
+    assert {arm.name for arm in wanted_arms(["C1"])} == {"id", "id+title", "id+rer"}
+    assert {arm.name for arm in wanted_arms(CLAIMS)} == set(names)

@@ -1,7 +1,6 @@
 """Placebos keep the shape of the real inferences, lose their meaning, and see no future."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
