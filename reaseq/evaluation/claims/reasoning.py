@@ -55,8 +55,10 @@ def knowledge_variants(config: RunConfig, dataset: Artifact, workspace: Workspac
     }
 
 
-def variants(config: RunConfig, dataset: Artifact, workspace: Workspace, folder: Path) -> dict[str, Artifact]:
-    """The item_vectors artifact of each of `VARIANTS` under `config.seed`, made in `folder` or taken over.
+def variants(
+    config: RunConfig, dataset: Artifact, workspace: Workspace, folder: Path, names: Sequence[str] = tuple(VARIANTS)
+) -> dict[str, Artifact]:
+    """The item_vectors artifacts of some of `VARIANTS` under `config.seed`, made in `folder` or taken over.
 
     Raises:
         LlmError, KnowledgeError, EncoderUnavailableError, RepresentationError: as of the two stages.
@@ -64,7 +66,7 @@ def variants(config: RunConfig, dataset: Artifact, workspace: Workspace, folder:
     knowledge = knowledge_variants(config, dataset, workspace, folder)
     frozen = _with(config, "representation", align_steps=0)
     made = {}
-    for name in VARIANTS:
+    for name in names:
         settings, source = (frozen, "title") if name == "title_frozen" else (config, name)
         made[name] = represent(settings, dataset, knowledge[source], folder / name / "item_vectors", workspace)
     return made

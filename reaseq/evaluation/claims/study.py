@@ -129,37 +129,41 @@ class _Made:
     def dataset(self) -> Artifact:
         return self._one("dataset", lambda out: ingest(self.config, out, self.workspace))
 
-    @property
-    def vectors(self) -> dict[str, Artifact]:
+    def vectors(self, *names: str) -> dict[str, Artifact]:
         """Item vectors by the names of `reasoning.VARIANTS`."""
-        if not self._vectors:
-            self._vectors = reasoning.variants(self.config, self.dataset, self.workspace, self.folder)
-            if made := self._found("item_vectors"):
-                self._vectors["rer"] = made
-        return self._vectors
+        missing = [name for name in names if name not in self._vectors]
+        if "rer" in missing and (made := self._found("item_vectors")):
+            self._vectors["rer"] = made
+            missing.remove("rer")
+        if missing:
+            self._vectors |= reasoning.variants(self.config, self.dataset, self.workspace, self.folder, missing)
+        return {name: self._vectors[name] for name in names}
+
+    @property
+    def rer(self) -> Artifact:
+        """The item vectors that everything else is made from."""
+        return self.vectors("rer")["rer"]
 
     @property
     def denoiser(self) -> Artifact:
         return self._one(
             "denoiser",
-            lambda out: fit_denoiser(self.config, self.dataset, self.vectors["rer"], out, self.workspace),
+            lambda out: fit_denoiser(self.config, self.dataset, self.rer, out, self.workspace),
         )
 
     @property
     def inferred(self) -> Artifact:
         return self._one(
             "inferred_behaviors",
-            lambda out: infer_behaviors(
-                self.config, self.dataset, self.vectors["rer"], self.denoiser, out, self.workspace
-            ),
+            lambda out: infer_behaviors(self.config, self.dataset, self.rer, self.denoiser, out, self.workspace),
         )
 
     def assets(self, arms: Sequence[Arm]) -> Assets:
         """What these arms are trained from."""
-        return Assets(self.dataset, {arm.vectors: self.vectors[arm.vectors] for arm in arms}, self.inferred)
+        return Assets(self.dataset, self.vectors(*sorted({arm.vectors for arm in arms})), self.inferred)
 
     def probed(self) -> beyond_log.Assets:
-        return beyond_log.Assets(self.dataset, self.vectors["rer"], self.denoiser, self.inferred)
+        return beyond_log.Assets(self.dataset, self.rer, self.denoiser, self.inferred)
 
     def all(self) -> dict[str, Artifact]:
         """Everything that was made so far."""
@@ -190,13 +194,13 @@ def _judge(
         case "C6":
             return beyond_log.iterates_with_profit(config, made.probed(), seeds, workspace)
         case "C10":
-            return stays_cheap(config, made.dataset, made.vectors["rer"], made.inferred, workspace)
+            return stays_cheap(config, made.dataset, made.rer, made.inferred, workspace)
     assert table is not None, "wanted_arms gives the arms of every other claim"
     match claim:
         case "C1":
             return judgements.knowledge_poverty(table)
         case "C2":
-            hits, figures = reasoning.item_to_item(config, made.dataset, [made.vectors])
+            hits, figures = reasoning.item_to_item(config, made.dataset, [made.vectors(*reasoning.VARIANTS)])
             return judgements.reasoning_adds(table, hits, figures)
         case "C7":
             return judgements.inference_lifts(table)
