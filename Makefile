@@ -12,7 +12,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo run serve ui test lint format types imports compile clean
+.PHONY: help setup setup-dev demo run claims serve ui test lint format types imports compile clean
 
 help:  ## List the commands
 	@awk 'BEGIN {FS = ":.*?## "} /^[a-zA-Z_-]+:.*?## / {printf "  \033[36m%-11s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ demo: setup  ## The whole path on a synthetic shop, in minutes: knowledge, infer
 
 run: setup  ## The same on your data: make run DATASET=ml-100k SOURCE=folder PRESET=small
 	@$(BIN)/reaseq run --dataset $(DATASET) $(if $(SOURCE),--source $(SOURCE)) --preset $(PRESET) --seed $(SEED) $(ARGS)
+
+claims: setup  ## Test the ten claims on a dataset: make claims DATASET=amazon-beauty SOURCE=folder PRESET=small
+	@$(BIN)/reaseq claims --dataset $(DATASET) $(if $(SOURCE),--source $(SOURCE)) --preset $(PRESET) --seed $(SEED) $(ARGS)
 
 serve: setup  ## Serve the newest run: Triton and the KServe transformer on loopback
 	@$(BIN)/reaseq serve $(ARGS)

@@ -1,4 +1,4 @@
-"""The two-level bootstrap: effects are differences of the metric itself, and chance of users and of seeds both count."""
+"""The two-level bootstrap: effects are differences of the metric itself, and chance of users and seeds both count."""
 
 import numpy as np
 import pytest
