@@ -115,11 +115,9 @@ def sparse_users_unharmed(table: Table, gate: NDArray[np.float64] | None) -> Evi
     figures: dict[str, Any] = {}
     if gate is not None:
         figures["gate by history"] = {
-            bucket: {
-                "mean ω": _mean(gate[part.rows]),
-                "impressions with inferences": float((~np.isnan(gate[part.rows])).mean()),
-            }
+            bucket: {"mean ω": _mean(of_part), "impressions with inferences": _share(~np.isnan(of_part))}
             for bucket, part in table.by_history.items()
+            for of_part in [gate[part.rows]]
         }
     harmed = [c for c in testable if c.worse]
     if not testable:
@@ -185,6 +183,10 @@ def _where(compared: Comparison) -> str:
 
 def _shown(compared: Comparison) -> str:
     return f"{compared.effect:+.4f} [{compared.low:+.4f}, {compared.high:+.4f}]"
+
+
+def _share(marked: NDArray[np.bool_]) -> float | None:
+    return float(marked.mean()) if len(marked) else None
 
 
 def _mean(values: NDArray[np.float64]) -> float | None:

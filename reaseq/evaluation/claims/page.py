@@ -9,6 +9,8 @@ from importlib.resources import files
 from typing import Any
 
 from reaseq.evaluation import figures, pages
+from reaseq.evaluation.claims.judgements import ARMS
+from reaseq.evaluation.claims.table import COLUMNS
 
 Json = dict[str, Any]
 
@@ -64,8 +66,11 @@ def _view(results: Sequence[Json]) -> dict[str, Any]:
 
 def _study(result: Json) -> Json:
     evidence = sorted(result["evidence"], key=lambda each: ORDER.index(each["claim"]))
-    columns = list(next(iter(result["arms"].values()), {}))
+    there = set(next(iter(result["arms"].values()), {}))
+    columns = [name for name in COLUMNS if name in there]
+    arms = {name: result["arms"][name] for name in (*(arm.name for arm in ARMS), "item_mean") if name in result["arms"]}
     return result | {
+        "arms": arms,
         "evidence": [each | {"words": WORDS[each["claim"]], "tables": _tables(each["figures"])} for each in evidence],
         "verdicts": {each["claim"]: each["verdict"] for each in evidence},
         "columns": columns,

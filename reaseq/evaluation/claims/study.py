@@ -211,7 +211,7 @@ def _judge(
         case "baselines":
             return judgements.against_baselines(table)
         case _:
-            gate = np.nanmean([np.load(a.file(GATE), allow_pickle=False) for a in trained["full"]], axis=0)
+            gate = np.mean([np.load(a.file(GATE), allow_pickle=False) for a in trained["full"]], axis=0)
             return judgements.sparse_users_unharmed(table, gate)
 
 

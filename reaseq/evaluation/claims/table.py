@@ -14,6 +14,8 @@ from reaseq.evaluation.claims.intervals import Interval, PerUser, contrast, gauc
 from reaseq.evaluation.metrics import Floats, auc, logloss
 from reaseq.evaluation.yardsticks import item_events, item_mean
 
+COLUMNS = ("AUC", "AUC sd", "GAUC", "GAUC sd", "LogLoss", *(f"GAUC {bucket}" for bucket in BUCKETS))
+"""Of `Table.figures`."""
 HISTORY = "history of {} events"
 ITEMS = "items with {} training events"
 
