@@ -160,8 +160,8 @@ class RankingConfig(Section):
     lr_sparse: float = 2e-3
     id_dropout: float = 0.15
     click_rates: Literal["auto", "on", "off"] = "auto"
-    """Whether an item's click rate is an input. `auto`: unless the negatives are sampled, one positive to a fixed number
-    of them, since then the rate tells how sampling went and not what people like."""
+    """Whether an item's click rate is an input. `auto`: unless negatives are sampled, one positive to a fixed number of
+    them, since then the rate tells how sampling went and not what people like."""
     gate_bias: float = -2.0
     lag_hours: float = 0.0
     """An impression sees only inferences from a snapshot at least this much older."""
@@ -185,6 +185,9 @@ class BaselineConfig(Section):
     history: int = Field(50, ge=1)
     batch: int = Field(1024, ge=1)
     epochs: int = Field(1, ge=1)
+    """Of training without validation."""
+    most_epochs: int = Field(5, ge=1)
+    """Of training that ends when validation AUC no longer rises (`fit_best`)."""
     lr_dense: float = Field(1e-3, gt=0)
     lr_sparse: float = Field(1e-3, gt=0)
     id_dropout: float = Field(0.0, ge=0, lt=1)

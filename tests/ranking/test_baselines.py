@@ -6,18 +6,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from reaseq import config
 from reaseq.config import BaselineConfig
 from reaseq.data.dataset import Dataset
 from reaseq.ranking import RankingError
-from reaseq.ranking.baselines import BASELINES, Din, baseline_limits, baseline_run, build_baseline
+from reaseq.ranking.baselines import BASELINES, Din, Selection, baseline_limits, baseline_run, build_baseline, fit_best
 from reaseq.ranking.batches import Batch, Contexts, RequestBatches
 from reaseq.ranking.model import Users
 from reaseq.ranking.shards import Shards
 from reaseq.ranking.stage import fit, item_tables
-from reaseq.ranking.training import CHECKPOINT, Trainer, catalogue, predict
+from reaseq.ranking.training import CHECKPOINT, Trainer, catalogue, predict, predict_shards
 from reaseq.representation.vectors import ItemVectors
 from tests.ranking.conftest import World
 from tests.ranking.test_model import ITEMS, UNSEEN, tables, users
@@ -112,7 +113,15 @@ class Harness:
     """Everything `fit` needs, over the small world."""
 
     def __init__(self, world: World, root: Path):
-        over = {"d": 8, "hidden": [16, 8], "batch": 64, "epochs": 3, "lr_dense": 1e-2, "lr_sparse": 1e-2}
+        over = {
+            "d": 8,
+            "hidden": [16, 8],
+            "batch": 64,
+            "epochs": 3,
+            "most_epochs": 4,
+            "lr_dense": 1e-2,
+            "lr_sparse": 1e-2,
+        }
         whole = config.load("tiny", overrides={f"baselines.{name}": value for name, value in over.items()})
         self.config = baseline_run(world.config.model_copy(update={"baselines": whole.baselines}))
         self.root = root
@@ -164,4 +173,39 @@ def test_a_killed_training_goes_on_to_the_same_weights(
     assert (harness.root / "killed" / CHECKPOINT).is_file()
     resumed = harness.trained(name, "killed")
     for (key, a), (_, b) in zip(whole.named_parameters(), resumed.named_parameters(), strict=True):
+        assert torch.equal(a, b), key
+
+
+def test_validation_decides_how_long_to_train_and_a_killed_selection_goes_on(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shards = {split: Shards.of(harness.data, split, harness.root) for split in ("train", "valid")}
+
+    def chosen(scratch: str) -> tuple[Din, Selection]:
+        model = build_baseline("din_id", harness.config.baselines, 0, harness.tables)
+        (harness.root / scratch).mkdir(exist_ok=True)
+        device = torch.device("cpu")
+        return model, fit_best(model, shards, harness.contexts, harness.config, harness.root / scratch, device)
+
+    model, selection = chosen("whole")
+    aucs = selection.valid_auc
+    assert 1 <= selection.epochs <= len(aucs) == len(selection.seconds) <= harness.config.baselines.most_epochs
+    assert aucs[selection.epochs - 1] == max(aucs)
+    scores, labels = predict_shards(model, shards["valid"], harness.contexts, 64, "valid")
+    assert roc_auc_score(labels, scores) == max(aucs)  # the best epoch's weights, not the last's
+
+    step: Callable[..., float] = Trainer._step
+
+    def killed(self: Trainer, batch: Batch, number: int) -> float:
+        if number == 1 + self.epochs.about():
+            raise KeyboardInterrupt
+        return step(self, batch, number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_step", killed)
+        with pytest.raises(KeyboardInterrupt):
+            chosen("killed")
+    resumed, again = chosen("killed")
+    assert again.valid_auc == aucs
+    for (key, a), (_, b) in zip(model.named_parameters(), resumed.named_parameters(), strict=True):
         assert torch.equal(a, b), key

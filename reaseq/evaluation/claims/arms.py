@@ -21,7 +21,7 @@ from reaseq.config import RunConfig, digest
 from reaseq.data.dataset import Dataset
 from reaseq.evaluation.claims.placebos import place_inferences, place_vectors
 from reaseq.evaluation.metrics import Floats
-from reaseq.ranking.baselines import baseline_limits, baseline_run, build_baseline
+from reaseq.ranking.baselines import baseline_limits, baseline_run, build_baseline, fit_best
 from reaseq.ranking.batches import Contexts, RequestBatches
 from reaseq.ranking.features import FeatureLimits
 from reaseq.ranking.gates import predict_with_gate
@@ -89,7 +89,7 @@ def train_arms(
     settings = config.model_copy(update={"threads": 1})
     jobs = [(arm, seed) for seed in seeds for arm in arms]
     made: dict[tuple[str, int], Artifact] = {}
-    for split in ("train", "test"):  # before the workers fork: each would write them
+    for split in ("train", "valid"):  # before the workers fork: each would write them
         Shards.of(Dataset.open(assets.dataset), split, workspace.root / "shards")
     paths = {name: artifact.path for name, artifact in assets.vectors.items()}
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_quiet) as pool:
@@ -133,7 +133,7 @@ def _write(draft: Draft, config: RunConfig, arm: Arm, inputs: dict[str, Artifact
     torch.set_num_threads(config.threads)
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    cache = workspace.root / "shards"
+    cache, device = workspace.root / "shards", torch.device("cpu")
     data = _dataset(inputs["dataset"].path)
     train = Shards.of(data, "train", cache)
     vectors = place_vectors(arm.control, ItemVectors.open(inputs["item_vectors"]), config.seed)
@@ -143,12 +143,16 @@ def _write(draft: Draft, config: RunConfig, arm: Arm, inputs: dict[str, Artifact
     if ours:
         model: Network = build_ranker(ranker_spec(config, data, vectors, arm.variant), config.seed, tables)
         contexts = _contexts(config, arm, data, vectors, inputs["inferred_behaviors"], cache)
-        budget = config
+        done = fit(model, train, contexts, config, draft.scratch, device, rated)
+        draft.facts.update(epochs=config.ranking.epochs, final_loss=done.curve[-1]["loss"], click_rates=rated)
+        seconds, impressions = done.seconds, done.impressions
     else:
-        model = build_baseline(arm.network, config.baselines, config.seed, tables)
+        model = baseline = build_baseline(arm.network, config.baselines, config.seed, tables)
         contexts = Contexts(data.log, data.category_index, None, baseline_limits(config.baselines))
-        budget = baseline_run(config)
-    done = fit(model, train, contexts, budget, draft.scratch, torch.device("cpu"), rated)
+        shards = {"train": train, "valid": Shards.of(data, "valid", cache)}
+        chosen = fit_best(baseline, shards, contexts, baseline_run(config), draft.scratch, device)
+        draft.facts.update(epochs=chosen.epochs, valid_auc=chosen.valid_auc)
+        seconds, impressions = sum(chosen.seconds), chosen.impressions * len(chosen.seconds)
     shown = RequestBatches(data.impressions("test"), contexts)
     if isinstance(model, Ranker):
         scores, gate = predict_with_gate(model, catalogue(model), shown, _BATCH)
@@ -158,10 +162,8 @@ def _write(draft: Draft, config: RunConfig, arm: Arm, inputs: dict[str, Artifact
     np.save(draft.path / SCORES, scores, allow_pickle=False)
     draft.facts.update(
         arm=asdict(arm),
-        training_seconds=round(done.seconds, 1),
-        examples_per_second=round(done.impressions / done.seconds, 1),
-        final_loss=done.curve[-1]["loss"],
-        click_rates=rated,
+        training_seconds=round(seconds, 1),
+        examples_per_second=round(impressions / seconds, 1),
     )
 
 

@@ -7,7 +7,8 @@ They follow `reaseq.ranking.training.Network`, so that what is compared is the n
     title      DIN over the frozen vector alone
     kar        DIN over ids, with the vector through KAR's adaptor
 
-Which vectors z are (of titles, or aligned) is the caller's choice: `tables["z"]`.
+`fit_best` trains one for as long as validation says. Which vectors z are (of titles, or aligned) is the caller's
+choice: `tables["z"]`.
 """
 
 from collections.abc import Mapping
@@ -18,12 +19,13 @@ import torch
 from reaseq.config import BaselineConfig, RunConfig
 from reaseq.ranking.baselines.din import Din
 from reaseq.ranking.baselines.kar import Kar
+from reaseq.ranking.baselines.selection import Selection, fit_best
 from reaseq.ranking.errors import RankingError
 from reaseq.ranking.features import FeatureLimits
 
 BASELINES = ("din_id", "din_title", "title", "kar")
 
-__all__ = ["BASELINES", "Din", "Kar", "baseline_limits", "baseline_run", "build_baseline"]
+__all__ = ["BASELINES", "Din", "Kar", "Selection", "baseline_limits", "baseline_run", "build_baseline", "fit_best"]
 
 
 def build_baseline(name: str, config: BaselineConfig, seed: int, tables: Mapping[str, np.ndarray]) -> Din:
