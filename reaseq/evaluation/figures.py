@@ -118,7 +118,9 @@ def gate(rows: Mapping[str, Mapping[str, Any]], start: float) -> str:
     return _svg("gate", draw, size=(4.9, 3.4))
 
 
-def changes(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
+def changes(
+    rows: Sequence[tuple[str, Mapping[str, Any]]], label: str = "GAUC, challenger − champion with its 95 % interval"
+) -> str:
     """Differences with their intervals, one below another; (label, {effect, low, high}), None where undefined."""
 
     def draw(axes: Sequence[Axes]) -> None:
@@ -133,7 +135,7 @@ def changes(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
                 ax.plot([change["low"], change["high"]], [y, y], color=_verdict(change), linewidth=2.2)
         ax.axvline(0, color=_INK, linewidth=0.8)
         ax.set_yticks(list(places), [label for label, _ in rows])
-        ax.set(xlabel="GAUC, challenger − champion with its 95 % interval", ylim=(-0.6, len(rows) - 0.4))
+        ax.set(xlabel=label, ylim=(-0.6, len(rows) - 0.4))
         ax.grid(axis="y", visible=False)
 
     return _svg("changes", draw, size=(9.6, 0.9 + 0.32 * len(rows)))

@@ -46,7 +46,7 @@ def html(results: Sequence[Json]) -> str:
     view = _view(results)
     for study in view["studies"]:
         study["plots"] = {
-            evidence["claim"]: figures.changes(rows)
+            evidence["claim"]: figures.changes(rows, "GAUC, difference with its 95 % interval")
             for evidence in study["evidence"]
             if (rows := _plotted(evidence["comparisons"]))
         }
@@ -123,5 +123,7 @@ def _plotted(comparisons: Sequence[Json]) -> list[tuple[str, Json]]:
 
 
 def _label(each: Json) -> str:
-    where = each["what"].removeprefix("GAUC").removeprefix(", ").split(" gain over ")[-1]
+    if each["other"] == each["base"]:  # a gain against another gain
+        return f"{each['other']}: {each['what'].removeprefix('GAUC ')}"
+    where = each["what"].removeprefix("GAUC").removeprefix(", ")
     return f"{each['other']} − {each['base']}" + (f"  ({where})" if where else "")
