@@ -186,7 +186,7 @@ class BaselineConfig(Section):
     batch: int = Field(1024, ge=1)
     epochs: int = Field(1, ge=1)
     """Of training without validation."""
-    most_epochs: int = Field(5, ge=1)
+    most_epochs: int = Field(4, ge=1)
     """Of training that ends when validation AUC no longer rises (`fit_best`)."""
     lr_dense: float = Field(1e-3, gt=0)
     lr_sparse: float = Field(1e-3, gt=0)

@@ -87,7 +87,7 @@ def train_arms(
         Name of the arm → its artifacts in order of the seeds.
     """
     settings = config.model_copy(update={"threads": 1})
-    jobs = [(arm, seed) for seed in seeds for arm in arms]
+    jobs = [(arm, seed) for arm in arms for seed in seeds]
     made: dict[tuple[str, int], Artifact] = {}
     for split in ("train", "valid"):  # before the workers fork: each would write them
         Shards.of(Dataset.open(assets.dataset), split, workspace.root / "shards")
