@@ -37,6 +37,5 @@ def ranker_training(
     name = f"{variant} #{replicate}" if replicate else variant
     with opened(f"ranker_training ({name})", config, workspace, **inputs) as stage:
         settings = stage.config.model_copy(update={"seed": stage.config.seed + replicate})
-        out = Path(ranker.path)
-        made = train_ranker(settings, **stage.inputs, out=out, workspace=stage.workspace, variant=variant)
+        made = train_ranker(settings, *stage.inputs.values(), Path(ranker.path), stage.workspace, variant)
         describe(ranker, made)
