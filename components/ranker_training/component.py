@@ -37,5 +37,6 @@ def ranker_training(
     name = f"{variant} #{replicate}" if replicate else variant
     with opened(f"ranker_training ({name})", config, workspace, **inputs) as stage:
         settings = stage.config.model_copy(update={"seed": stage.config.seed + replicate})
-        made = train_ranker(settings, *stage.inputs.values(), Path(ranker.path), stage.workspace, variant)
+        assets = [stage.inputs[name] for name in ("dataset", "item_vectors", "inferred_behaviors")]
+        made = train_ranker(settings, *assets, out=Path(ranker.path), workspace=stage.workspace, variant=variant)
         describe(ranker, made)
