@@ -37,6 +37,13 @@ def ranker_training(
     name = f"{variant} #{replicate}" if replicate else variant
     with opened(f"ranker_training ({name})", config, workspace, **inputs) as stage:
         settings = stage.config.model_copy(update={"seed": stage.config.seed + replicate})
-        assets = [stage.inputs[name] for name in ("dataset", "item_vectors", "inferred_behaviors")]
-        made = train_ranker(settings, *assets, out=Path(ranker.path), workspace=stage.workspace, variant=variant)
+        made = train_ranker(
+            settings,
+            stage.inputs["dataset"],
+            stage.inputs["item_vectors"],
+            stage.inputs["inferred_behaviors"],
+            out=Path(ranker.path),
+            workspace=stage.workspace,
+            variant=variant,
+        )
         describe(ranker, made)
