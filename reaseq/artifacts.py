@@ -35,6 +35,9 @@ from reaseq.errors import ArtifactError
 
 MANIFEST = "manifest.json"
 
+STREAMED: Json = {"pre_buffer": False, "buffer_size": 1 << 20}
+"""For `pq.ParquetFile` where a file is read batch by batch: Arrow reads ahead by default, up to the whole file."""
+
 VERSIONS = {
     "dataset": 1,
     "knowledge": 1,

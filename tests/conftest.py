@@ -4,8 +4,12 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from reaseq.artifacts import Workspace
+
+settings.register_profile("patient", deadline=None)  # a busy machine is no defect; pytest's timeout still holds
+settings.load_profile("patient")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

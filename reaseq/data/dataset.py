@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from reaseq.artifacts import Artifact, open_artifact
+from reaseq.artifacts import STREAMED, Artifact, open_artifact
 from reaseq.data.errors import DataError
 from reaseq.schema import SPLITS
 
@@ -140,7 +140,7 @@ class Dataset:
             DataError: there is no such split.
         """
         wanted, kept = pa.scalar(_known(split)), None
-        file = pq.ParquetFile(self.artifact.file("impressions.parquet"))
+        file = pq.ParquetFile(self.artifact.file("impressions.parquet"), **STREAMED)
         for batch in file.iter_batches(batch_size=rows):
             part = pa.Table.from_batches([batch]).filter(pc.equal(batch.column("split"), wanted))
             kept = part if kept is None else pa.concat_tables([kept, part])
@@ -160,7 +160,7 @@ class Dataset:
         Raises:
             DataError: there is no such split.
         """
-        file, wanted = pq.ParquetFile(self.artifact.file("impressions.parquet")), pa.scalar(_known(split))
+        file, wanted = pq.ParquetFile(self.artifact.file("impressions.parquet"), **STREAMED), pa.scalar(_known(split))
         batches = file.iter_batches(columns=["split"])
         return sum(pc.sum(pc.equal(batch.column("split"), wanted)).as_py() or 0 for batch in batches)
 
@@ -196,7 +196,7 @@ class Dataset:
                 np.zeros(0, bool),
             )
         ]
-        file = pq.ParquetFile(self.artifact.file("interactions.parquet"))
+        file = pq.ParquetFile(self.artifact.file("interactions.parquet"), **STREAMED)
         for batch in file.iter_batches(batch_size=_LOG_ROWS, columns=columns):
             table = pa.Table.from_batches([batch])
             if least is not None:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from reaseq.artifacts import Artifact, sole_writer, whole
+from reaseq.artifacts import STREAMED, Artifact, sole_writer, whole
 from reaseq.data.dataset import Dataset
 from reaseq.ranking.errors import RankingError
 from reaseq.ranking.features import HOUR
@@ -136,7 +136,7 @@ class _Rows:
     def vectors(self) -> Iterator[np.ndarray]:
         """float16 [·, 128], piece by piece, in the order of `items`."""
         place = 0
-        for batch in pq.ParquetFile(self._file).iter_batches(batch_size=_ROWS, columns=["vectors"]):
+        for batch in pq.ParquetFile(self._file, **STREAMED).iter_batches(batch_size=_ROWS, columns=["vectors"]):
             part = np.asarray(batch.column(0).flatten().flatten()).reshape(-1, VECTOR_DIM)
             yield part[self._wanted[place : place + len(part)]]
             place += len(part)
