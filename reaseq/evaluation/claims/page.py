@@ -75,13 +75,19 @@ def _study(result: Json) -> Json:
         "verdicts": {each["claim"]: each["verdict"] for each in evidence},
         "columns": columns,
         "command": _command(result),
+        "given": {name: asset for name, asset in sorted(result["assets"].items()) if asset["elsewhere"]},
         "total_seconds": sum(result["seconds"]["assets"].values()) + result["seconds"]["arms"],
     }
 
 
 def _command(result: Json) -> str:
-    source = "" if result["dataset"] == "synthetic" else " --source FOLDER"
-    options = f"--dataset {result['dataset']}{source} --preset {result['preset']} --seeds {len(result['seeds'])}"
+    options = f"--dataset {result['dataset']}" + ("" if result["dataset"] == "synthetic" else " --source FOLDER")
+    options += f" --preset {result['preset']} --seeds {len(result['seeds'])}"
+    judged = {each["claim"] for each in result["evidence"]}
+    if judged != set(ORDER):
+        options += f" --only {','.join(claim for claim in ORDER if claim in judged)}"
+    if any(asset["elsewhere"] for asset in result["assets"].values()):
+        options += " --assets FOLDER"
     return f"reaseq claims {options}"
 
 

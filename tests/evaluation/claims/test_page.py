@@ -21,6 +21,7 @@ def results(dataset: str, verdict: Any = "holds") -> dict[str, Any]:
         "preset": "tiny",
         "seeds": [0, 1],
         "asset_seed": 0,
+        "assets": {"item_vectors, rer": {"digest": "abc", "made": "2026-01-01", "elsewhere": dataset == "ml-100k"}},
         "config": {"preset": "tiny", "note": "</script><b>"},
         "counts": {
             "users": 10,
@@ -42,7 +43,8 @@ def results(dataset: str, verdict: Any = "holds") -> dict[str, Any]:
 def test_a_page_shows_every_dataset_its_verdicts_and_its_command(render: Any) -> None:
     text = render([results("synthetic"), results("ml-100k", "does not hold")])
     assert "does not hold" in text
-    assert "reaseq claims --dataset ml-100k --source FOLDER --preset tiny --seeds 2" in text
+    assert "reaseq claims --dataset synthetic --preset tiny --seeds 2 --only C1<" in text.replace("`", "<")
+    assert "--dataset ml-100k --source FOLDER --preset tiny --seeds 2 --only C1 --assets FOLDER" in text
     assert "+0.1000 [+0.0500, +0.1500]" in text
     assert "<b>" not in text
     assert "nan" not in text
