@@ -140,25 +140,50 @@ def _resample(difference: Callable[[Floats], Floats], users: int, replicates: in
     nan = float("nan")
     if not users:
         return Effect(nan, nan, nan, 0, "no user has both a positive and a negative")
-    each = difference(np.ones((1, users)))
-    effect, seeds = float(each.mean()), each.shape[1]
+    effect = float(difference(np.ones((1, users))).mean())
     if np.isnan(effect):
         return Effect(nan, nan, nan, users, "one class only")
     if users < 2 or replicates < 1:
         return Effect(effect, nan, nan, users, "one user" if users < 2 else "no bootstrap samples were asked for")
-    rng, seed_rng = np.random.default_rng([seed, _STREAM]), np.random.default_rng([seed, _SEEDS])
-    drawn = []
-    for start in range(0, replicates, _CHUNK):
-        picks = rng.integers(users, size=(min(_CHUNK, replicates - start), users))
-        effects = difference(np.stack([np.bincount(row, minlength=users) for row in picks]).astype(float))
-        places = seed_rng.integers(seeds, size=effects.shape)
-        drawn.append(np.take_along_axis(effects, places, axis=1).mean(axis=1))
-    sample = np.concatenate(drawn)
+    streams = np.random.default_rng([seed, _STREAM]), np.random.default_rng([seed, _SEEDS])
+    sample = resample(difference, users, replicates, *streams)
     sample = sample[~np.isnan(sample)]
     if len(sample) < _LEAST * replicates:
         return Effect(effect, nan, nan, users, "undefined in most bootstrap samples")
     low, high = np.percentile(sample, [2.5, 97.5])
     return Effect(effect, float(low), float(high), users)
+
+
+def resample(
+    difference: Callable[[Floats], Floats],
+    users: int,
+    replicates: int,
+    user_rng: np.random.Generator,
+    seed_rng: np.random.Generator,
+) -> Floats:
+    """The effect in each replicate of the two-level bootstrap: users drawn with replacement, the same for every seed,
+    then seeds; a seed whose effect is undefined is left out.
+
+    Args:
+        difference: maps how often each user was drawn, [R, U], to the effect of each seed, [R, S].
+        users: U.
+        replicates: how many.
+        user_rng: draws users.
+        seed_rng: draws seeds; may be the same generator.
+
+    Returns:
+        [replicates], nan where no drawn seed has an effect.
+    """
+    drawn = [np.zeros(0)]
+    for start in range(0, replicates, _CHUNK):
+        picks = user_rng.integers(users, size=(min(_CHUNK, replicates - start), users))
+        effects = difference(np.stack([np.bincount(row, minlength=users) for row in picks]).astype(float))
+        places = seed_rng.integers(effects.shape[1], size=effects.shape)
+        of_drawn = np.take_along_axis(effects, places, axis=1)
+        there = ~np.isnan(of_drawn)
+        with np.errstate(invalid="ignore"):
+            drawn.append(np.where(there, of_drawn, 0.0).sum(axis=1) / there.sum(axis=1))
+    return np.concatenate(drawn)
 
 
 class _WeightedAuc:

@@ -148,7 +148,7 @@ def _prepare(
             f"item_vectors hold {len(vectors.z) - 1} items and the dataset {len(data.item_ids)}: they were not "
             "made from one another. Run the representation stage on this dataset."
         )
-    device = _device(config)
+    device = training_device(config)
     settings = config.ranking
     limits = FeatureLimits(
         settings.short_history, settings.long_history, _inferred_width(inferred), vectors.codes.shape[1]
@@ -312,7 +312,12 @@ def ranker_spec(config: RunConfig, data: Dataset, vectors: ItemVectors, variant:
     )
 
 
-def _device(config: RunConfig) -> torch.device:
+def training_device(config: RunConfig) -> torch.device:
+    """The run's device, with torch told to repeat itself bit for bit on the run's threads.
+
+    Raises:
+        RankingError: there is no such device.
+    """
     if config.device == "cuda" and not torch.cuda.is_available():
         raise RankingError("device is cuda and torch finds no GPU: set device=cpu, or choose the preset small.")
     torch.set_num_threads(config.threads)

@@ -13,7 +13,6 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from reaseq import progress
 from reaseq.artifacts import Artifact, Draft, Workspace, build, open_artifact
@@ -28,7 +27,7 @@ from reaseq.ranking.gates import predict_with_gate
 from reaseq.ranking.inferences import InferenceTable
 from reaseq.ranking.model import VARIANTS, Ranker, build_ranker
 from reaseq.ranking.shards import Shards
-from reaseq.ranking.stage import fit, item_tables, ranker_spec, uses_click_rates
+from reaseq.ranking.stage import fit, item_tables, ranker_spec, training_device, uses_click_rates
 from reaseq.ranking.training import Network, catalogue, predict
 from reaseq.representation.vectors import ItemVectors
 
@@ -86,11 +85,12 @@ def train_arms(
     Returns:
         Name of the arm → its artifacts in order of the seeds.
     """
-    settings = config.model_copy(update={"threads": 1})
+    settings = config.model_copy(update={"threads": 1, "device": "cpu"})
     jobs = [(arm, seed) for arm in arms for seed in seeds]
     made: dict[tuple[str, int], Artifact] = {}
-    for split in ("train", "valid"):  # before the workers fork: each would write them
-        Shards.of(Dataset.open(assets.dataset), split, workspace.root / "shards")
+    data = Dataset.open(assets.dataset)
+    for split in ("train", "valid"):  # before the workers start, which would wait for one another
+        Shards.of(data, split, workspace.root / "shards")
     paths = {name: artifact.path for name, artifact in assets.vectors.items()}
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_quiet) as pool:
         waiting = {}
@@ -130,10 +130,7 @@ def scores_of(artifact: Artifact) -> Floats:
 
 
 def _write(draft: Draft, config: RunConfig, arm: Arm, inputs: dict[str, Artifact], workspace: Workspace) -> None:
-    torch.set_num_threads(config.threads)
-    torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    cache, device = workspace.root / "shards", torch.device("cpu")
+    cache, device = workspace.root / "shards", training_device(config)
     data = _dataset(inputs["dataset"].path)
     train = Shards.of(data, "train", cache)
     vectors = place_vectors(arm.control, ItemVectors.open(inputs["item_vectors"]), config.seed)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from reaseq.evaluation.bootstrap import resample
 from reaseq.evaluation.metrics import Floats, user_auc
 
 _STREAM = 0xC1A1  # keeps these draws apart from other stages' of the same seed
-_CHUNK = 32  # replicates that are drawn at once; part of no result
 
 
 @dataclass(frozen=True)
@@ -100,12 +100,6 @@ def contrast(pairs: Sequence[tuple[PerUser, PerUser]], *, replicates: int, seed:
 
     effect = float(effects(np.ones((1, users))).mean())
     rng = np.random.default_rng([seed, _STREAM])
-    sample = []
-    for start in range(0, replicates, _CHUNK):
-        size = min(_CHUNK, replicates - start)
-        picks = rng.integers(users, size=(size, users))
-        draws = np.stack([np.bincount(row, minlength=users) for row in picks]).astype(float)
-        chosen = rng.integers(seeds, size=(size, seeds))
-        sample.append(np.take_along_axis(effects(draws), chosen, axis=1).mean(1))
-    low, high = np.nanpercentile(np.concatenate(sample), [2.5, 97.5]) if sample else (np.nan, np.nan)
+    sample = resample(effects, users, replicates, rng, rng)
+    low, high = np.nanpercentile(sample, [2.5, 97.5]) if replicates else (np.nan, np.nan)
     return Interval(effect, float(low), float(high), seeds, counted)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reaseq.evaluation.bootstrap import resample
 from reaseq.evaluation.claims.cases import Cases
 from reaseq.evaluation.claims.evidence import Comparison
 from reaseq.evaluation.claims.hiding import Ints
@@ -24,7 +25,6 @@ GBR, ANOTHER, POPULARITY, ITEM_TO_ITEM, RANDOM = "GBR", "another user's", "popul
 METHODS = (GBR, ANOTHER, POPULARITY, ITEM_TO_ITEM, RANDOM)
 DRAWS, RESAMPLING, PICKS = 0x4EC0, 0xC456, 0x5EED  # streams of random numbers drawn from the seed
 _ROWS = 256  # users ranked at a time
-_CHUNK = 64  # replicates drawn at once; part of no result
 
 PerUser = dict[int, float]
 """User (index in the log) → value."""
@@ -211,18 +211,14 @@ def compare(
 
 def _interval(gain: Floats, there: Floats, replicates: int, seed: int) -> tuple[float, float]:
     """95 % percentile interval of the mean over seeds of Σ gain / Σ there, both [S, U]."""
-    seeds, users = gain.shape
-    rng, picks = np.random.default_rng([seed, RESAMPLING]), np.random.default_rng([seed, PICKS])
-    sample = []
-    for start in range(0, replicates, _CHUNK):
-        size = min(_CHUNK, replicates - start)
-        drawn = rng.integers(users, size=(size, users))
-        weight = np.stack([np.bincount(row, minlength=users) for row in drawn]).astype(float)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            effect = (weight @ gain.T) / (weight @ there.T)  # [R, S]
-        chosen = picks.integers(seeds, size=(size, seeds))
-        sample.append(np.nanmean(np.take_along_axis(effect, chosen, axis=1), axis=1))
-    if not sample:
+    if not replicates:
         return float("nan"), float("nan")
-    low, high = np.nanpercentile(np.concatenate(sample), [2.5, 97.5])
+
+    def effects(draws: Floats) -> Floats:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            of_seeds: Floats = (draws @ gain.T) / (draws @ there.T)
+            return of_seeds
+
+    streams = np.random.default_rng([seed, RESAMPLING]), np.random.default_rng([seed, PICKS])
+    low, high = np.nanpercentile(resample(effects, gain.shape[1], replicates, *streams), [2.5, 97.5])
     return float(low), float(high)
