@@ -67,8 +67,8 @@ def digest_of_files(folder: Path) -> str:
 class TransformerEncoder:
     """A frozen encoder; texts of one call are batched with others of the same padded length.
 
-    So the vector of a text is the same bits in any company on the CPU, where the arithmetic of one row does not depend
-    on the number of rows. On CUDA the kernel is chosen by the batch's shape, so each batch is filled up to its size.
+    So the vector of a text is the same bits in any company. A matrix product's kernel is chosen by its shape, on CUDA and
+    on some CPUs too, so each batch is filled up to its size.
 
     Args:
         name: `minilm` or `hf:<name or folder>`.
@@ -136,7 +136,7 @@ class TransformerEncoder:
 
     def _forward(self, tokens: list[list[int]], length: int) -> np.ndarray:
         """float32 [n, dim] of n token lists, each padded to `length`."""
-        filled = tokens + tokens[:1] * (self._batch - len(tokens) if self._device == "cuda" else 0)
+        filled = tokens + tokens[:1] * (self._batch - len(tokens))
         inputs = self._tokenizer.pad(
             {"input_ids": filled}, padding="max_length", max_length=length, return_tensors="pt"
         ).to(self._device)
