@@ -186,8 +186,8 @@ class BaselineConfig(Section):
     batch: int = Field(1024, ge=1)
     epochs: int = Field(1, ge=1)
     """Of training without validation."""
-    most_epochs: int = Field(4, ge=1)
-    """Of training that ends when validation AUC no longer rises (`fit_best`)."""
+    most_epochs: int = Field(8, ge=1)
+    """Of training that ends when validation AUC no longer rises (`fit_best`); title vectors learn for six or so."""
     lr_dense: float = Field(1e-3, gt=0)
     lr_sparse: float = Field(1e-3, gt=0)
     id_dropout: float = Field(0.0, ge=0, lt=1)
