@@ -22,7 +22,6 @@ from reaseq.ranking.layers import BINS, InferenceGate, SemanticAttention, simila
 from reaseq.schema import VECTOR_DIM
 
 
-
 class Fed(NamedTuple):
     """Which inputs a variant is fed."""
 

@@ -230,7 +230,8 @@ def test_a_tiny_change_of_similarity_changes_the_histogram_little() -> None:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_same_seed_gives_the_same_weights_in_all_variants(variant: str) -> None:
-    full, less = build_ranker(SPEC, 3, tables()), build_ranker(SPEC.model_copy(update={"variant": variant}), 3, tables())
+    full = build_ranker(SPEC, 3, tables())
+    less = build_ranker(SPEC.model_copy(update={"variant": variant}), 3, tables())
     for a, b in zip(full.parameters(), less.parameters(), strict=True):
         assert torch.equal(a, b)
     assert not torch.equal(full.ids.weight, build_ranker(SPEC, 4, tables()).ids.weight)
