@@ -2,8 +2,8 @@
 
 As published, attention weights go through no softmax, so that the strength of an interest is kept. Their sum is divided
 by the square root of the history's length: test histories are longer than those trained on, and a plain sum drifts with
-them; validation preferred it to a plain sum and to a softmax. Left out: the user's id, other profile features, Dice (ReLU
-stands for it) and mini-batch-aware regularisation. Nothing but the target and the short history is read.
+them; validation preferred it to a plain sum and to a softmax. Left out: the user's id, other profile features, Dice
+(ReLU stands for it) and mini-batch-aware regularisation. Nothing but the target and the short history is read.
 
 The activation unit's first layer is linear in [q, k, q - k, q⊙k] and so falls apart: what belongs to one item is made
 once per distinct item of a batch (`encode`), and of a pair only q⊙k is left, as one small matrix per candidate,
