@@ -42,6 +42,7 @@ VERSIONS = {
     "dataset": 1,
     "knowledge": 1,
     "item_vectors": 1,
+    "title_vectors": 1,
     "denoiser": 2,
     "inferred_behaviors": 1,
     "ranker": 2,

@@ -21,14 +21,24 @@ from reaseq.ranking.features import PROFILE
 from reaseq.ranking.layers import BINS, InferenceGate, SemanticAttention, similarity_histogram
 from reaseq.schema import VECTOR_DIM
 
-VARIANTS: dict[str, tuple[bool, bool]] = {
-    "full": (True, True),
-    "rer": (True, False),
-    "gbr": (False, True),
-    "id": (False, False),
+
+class Fed(NamedTuple):
+    """Which inputs a variant is fed."""
+
+    vectors: bool  # item vectors and their codes
+    inferences: bool  # inferred behaviours
+    attributes: bool = True  # what is known of an item besides its id and its text: category and click rate
+
+
+VARIANTS: dict[str, Fed] = {
+    "full": Fed(vectors=True, inferences=True),
+    "rer": Fed(vectors=True, inferences=False),
+    "gbr": Fed(vectors=False, inferences=True),
+    "id": Fed(vectors=False, inferences=False),
+    "bare": Fed(vectors=False, inferences=False, attributes=False),
 }
-"""Ablations: whether item vectors (with their codes) and whether inferred behaviours are fed. An ablation zeroes inputs
-and keeps every parameter, so that all variants are equally large and start from the same weights."""
+"""Ablations. An ablation zeroes inputs and keeps every parameter, so that all variants are equally large and start from
+the same weights."""
 RECENCY_TIE = 1e-6  # per place in the long history, so that among equally similar behaviours the recent ones are found
 PROFILE_SCALE = 1 / 8  # profile features are logarithms of counts and days, mostly below 8
 
@@ -110,6 +120,7 @@ class Ranker(nn.Module):
     rate: Tensor
     knows: Tensor
     infers: Tensor
+    describes: Tensor
 
     def __init__(
         self,
@@ -129,9 +140,11 @@ class Ranker(nn.Module):
         self.register_buffer("id_row", torch.from_numpy(np.where(counts > 0, rows, 0).astype(np.int64)))
         self.register_buffer("log_count", torch.from_numpy(np.log1p(counts).astype(np.float32)))
         self.register_buffer("rate", torch.from_numpy(np.ascontiguousarray(rate, np.float32)))
-        knows, infers = VARIANTS[spec.variant]
-        self.register_buffer("knows", torch.tensor(float(knows)))
-        self.register_buffer("infers", torch.tensor(float(infers)))
+        fed = VARIANTS[spec.variant]
+        self.register_buffer("knows", torch.tensor(float(fed.vectors)))
+        self.register_buffer("infers", torch.tensor(float(fed.inferences)))
+        # Follows from the spec; not among the weights, so that bundles from before it still load.
+        self.register_buffer("describes", torch.tensor(float(fed.attributes)), persistent=False)
         self.ids = nn.Embedding(spec.items + 1, spec.id_dim, sparse=True)
         nn.init.normal_(self.ids.weight, std=0.05)
         self.trust = nn.Parameter(torch.tensor([0.0, 1.0]))
@@ -158,7 +171,7 @@ class Ranker(nn.Module):
         """The table of these items (int64 [n], 0 = none)."""
         z = self.z[items] * self.knows
         content = self.content(z, self.codes[items], self.category[items])
-        return ItemTable(torch.cat([self.id_part(items), content], dim=-1), z, self.rate[items])
+        return ItemTable(torch.cat([self.id_part(items), content], dim=-1), z, self.rate[items] * self.describes)
 
     def encode_cold(self, z: Tensor, codes: Tensor, category: Tensor) -> ItemTable:
         """The table of items newer than the model: [K, 128], [K, L], [K]; their id is the unknown item's."""
@@ -180,7 +193,7 @@ class Ranker(nn.Module):
         offsets = torch.arange(self.spec.levels, device=codes.device) * self.spec.codebook_size
         there = (codes >= 0).unsqueeze(-1) * self.knows
         coded = (self.code_vectors(codes.clamp(min=0) + offsets) * there).sum(dim=-2)
-        return self.projection(z) + coded + self.categories(category)
+        return self.projection(z) + coded + self.categories(category) * self.describes
 
     def forget(self, candidates: Candidates, forgotten: Tensor) -> Candidates:
         """ID dropout: where `forgotten` [U, C], what only the log knows of a candidate is the unknown item's."""

@@ -154,10 +154,10 @@ def _prepare(
         settings.short_history, settings.long_history, _inferred_width(inferred), vectors.codes.shape[1]
     )
     table = InferenceTable.read(inferred, data, settings.lag_hours, cache)
-    contexts = Contexts(data.log, data.category_index, table if VARIANTS[variant][1] else None, limits)
+    contexts = Contexts(data.log, data.category_index, table if VARIANTS[variant].inferences else None, limits)
     shards: dict[str, Shards] = {split: Shards.of(data, split, cache) for split in SPLITS}
     spec = ranker_spec(config, data, vectors, variant)
-    rated = uses_click_rates(config, shards["train"])
+    rated = uses_click_rates(config, shards["train"], variant)
     tables = item_tables(data, vectors, shards["train"], variant, rated)
     model = build_ranker(spec, config.seed, tables).to(device)
     return _Prepared(data, vectors, table, contexts, shards, spec, rated, model, device)
@@ -218,6 +218,7 @@ def fit(
     device: torch.device,
     rated: bool = False,
     ranks: Ranks = Ranks(),
+    until: float | None = None,
 ) -> Progress:
     """Train a network on the training split, going on from a checkpoint in `scratch` if there is one.
 
@@ -230,6 +231,7 @@ def fit(
         device: where the model is.
         rated: whether impressions see click rates, as they stood.
         ranks: the processes that train together.
+        until: epochs after which to stop for now; None: all of them.
 
     Raises:
         RankingError: the split holds no impressions of both labels, or the loss diverges.
@@ -243,11 +245,14 @@ def fit(
         )
     size = min(settings.batch, max(SMALLEST_BATCH, train.rows // settings.least_steps))
     epochs = Epochs(train, contexts, size, rated)
-    return Trainer(model, epochs, settings, seed=config.seed, scratch=scratch, device=device, ranks=ranks).run()
+    trainer = Trainer(model, epochs, settings, seed=config.seed, scratch=scratch, device=device, ranks=ranks)
+    return trainer.run(None if until is None else round(until * epochs.about()))
 
 
-def uses_click_rates(config: RunConfig, train: Shards) -> bool:
-    """What `ranking.click_rates` comes to on this log."""
+def uses_click_rates(config: RunConfig, train: Shards, variant: str = "full") -> bool:
+    """What `ranking.click_rates` comes to on this log, for this variant."""
+    if not VARIANTS[variant].attributes:
+        return False
     wanted = config.ranking.click_rates
     return not negatives_sampled(train) if wanted == "auto" else wanted == "on"
 
@@ -257,18 +262,24 @@ def item_tables(
 ) -> dict[str, np.ndarray]:
     """What a ranker knows of each item: `z`, `codes`, `category`, `counts` and `rate`, [V+1, …] each.
 
-    `counts` is how often the training period holds an item, shown or consumed; labels play no part in it.
+    For `counts` see `training_counts`.
     """
     size = len(data.item_ids)
     shown, taken = item_counts(train, size)
-    known = VARIANTS[variant][0]
+    known = VARIANTS[variant].vectors
     return {
         "z": vectors.z if known else np.zeros_like(vectors.z),
         "codes": vectors.codes if known else np.full_like(vectors.codes, -1),
         "category": data.category_index,
-        "counts": shown + np.bincount(data.log.only_train().items, minlength=size + 1),
+        "counts": training_counts(data, train),
         "rate": click_rate(shown, taken) if rated else np.zeros(size + 1, np.float32),
     }
+
+
+def training_counts(data: Dataset, train: Shards) -> np.ndarray:
+    """How often the training period holds each item, shown or consumed, int64 [V+1]; labels play no part in it."""
+    size = len(data.item_ids)
+    return item_counts(train, size)[0] + np.bincount(data.log.only_train().items, minlength=size + 1)
 
 
 def _bundle(draft: Draft, model: Ranker, limits: FeatureLimits, golden: list[Tensors]) -> float:

@@ -7,9 +7,11 @@ and the loss stay float32.
 """
 
 import json
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -100,20 +102,25 @@ class Trainer:
         }
         self._place = np.zeros(model.ids.num_embeddings, np.int64)
 
-    def run(self) -> Progress:
+    def run(self, until: int | None = None) -> Progress:
         """Train all epochs, going on from the checkpoint if there is one.
+
+        Args:
+            until: step to stop before, as a killed run would but for its checkpoint; None: the last epoch's end.
 
         Raises:
             RankingError: the loss is no longer a number.
         """
         done = self._restore()
-        steps = self.config.epochs * self.epochs.about()
+        steps = min(self.config.epochs * self.epochs.about(), until or sys.maxsize)
         every = max(1, steps // LOG_POINTS)
         started, before = time.perf_counter(), done.seconds
         if done.step and self.ranks.leads:
             progress.note(f"ranker training goes on at step {done.step} of about {steps}")
         self.model.train()
-        batches = self._remaining(done.step)
+        batches: Iterator[Batch] = islice(
+            self._remaining(done.step), None if until is None else max(0, until - done.step)
+        )
         if self.ranks.leads:
             batches = progress.track(batches, "ranker training", total=steps, done=done.step)
         for batch in batches:

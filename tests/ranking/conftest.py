@@ -57,3 +57,8 @@ def full(world: World) -> Artifact:
 @pytest.fixture(scope="session")
 def id_only(world: World) -> Artifact:
     return train_ranker(world.config, *world.inputs, world.root / "id", Workspace(world.root / "one"), variant="id")
+
+
+@pytest.fixture(scope="session")
+def bare(world: World) -> Artifact:
+    return train_ranker(world.config, *world.inputs, world.root / "bare", Workspace(world.root / "one"), variant="bare")

@@ -14,6 +14,7 @@ from reaseq.config import BaselineConfig
 from reaseq.data.dataset import Dataset
 from reaseq.ranking import RankingError
 from reaseq.ranking.baselines import BASELINES, Din, Selection, baseline_limits, baseline_run, build_baseline, fit_best
+from reaseq.ranking.baselines.selection import CHECKS_PER_EPOCH, PATIENCE
 from reaseq.ranking.batches import Batch, Contexts, RequestBatches
 from reaseq.ranking.model import Users
 from reaseq.ranking.shards import Shards
@@ -104,6 +105,12 @@ def test_each_baseline_knows_what_its_name_says() -> None:
     assert baseline("kar").experts("user", torch.randn(3, 128)).shape == (3, 8)
 
 
+def test_vectors_may_have_the_width_of_any_encoder() -> None:
+    wide = np.random.default_rng(0).normal(size=(ITEMS + 1, 384)).astype(np.float32)
+    model = build_baseline("title", SMALL, 0, {"z": wide, "counts": tables()["counts"]})
+    assert model.content(torch.tensor([1, UNSEEN])).shape == (2, 8)
+
+
 def test_an_unknown_name_is_refused() -> None:
     with pytest.raises(RankingError, match="din_id, din_title, title, kar"):
         build_baseline("dien", SMALL, 0, tables())
@@ -189,10 +196,14 @@ def test_validation_decides_how_long_to_train_and_a_killed_selection_goes_on(
 
     model, selection = chosen("whole")
     aucs = selection.valid_auc
-    assert 1 <= selection.epochs <= len(aucs) == len(selection.seconds) <= harness.config.baselines.most_epochs
-    assert aucs[selection.epochs - 1] == max(aucs)
+    best = round(selection.epochs * CHECKS_PER_EPOCH)
+    assert 1 <= best <= len(aucs) == len(selection.seconds)
+    assert len(aucs) <= harness.config.baselines.most_epochs * CHECKS_PER_EPOCH
+    assert aucs[best - 1] == max(aucs)
+    assert len(aucs) - best == PATIENCE or len(aucs) == harness.config.baselines.most_epochs * CHECKS_PER_EPOCH
+    assert selection.impressions >= (len(aucs) - 1) / CHECKS_PER_EPOCH * shards["train"].rows
     scores, labels = predict_shards(model, shards["valid"], harness.contexts, 64, "valid")
-    assert roc_auc_score(labels, scores) == max(aucs)  # the best epoch's weights, not the last's
+    assert roc_auc_score(labels, scores) == max(aucs)  # the best check's weights, not the last's
 
     step: Callable[..., float] = Trainer._step
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reaseq.ranking.layers import BINS, SemanticAttention, similarity_histogram
-from reaseq.ranking.model import Ranker, RankerSpec, Users, build_ranker
+from reaseq.ranking.model import VARIANTS, Ranker, RankerSpec, Users, build_ranker
 
 ITEMS, UNSEEN = 30, 27
 SPEC = RankerSpec(
@@ -155,6 +155,20 @@ def test_variant_id_sees_neither_vectors_nor_codes_nor_inferences() -> None:
     assert [p.shape for p in full.parameters()] == [p.shape for p in ids.parameters()]
 
 
+def test_variant_bare_sees_nothing_of_an_item_but_its_id() -> None:
+    who, bare, ids = users(4, 9, 3), ranker("bare"), ranker("id")
+    assert np.abs(score(bare, who, [1, 2]) - score(ids, who, [1, 2])).max() > 1e-4
+    changed = ranker("bare")
+    changed.z.neg_()
+    changed.codes.fill_(3)
+    changed.category.fill_(1)
+    changed.rate.neg_()
+    np.testing.assert_array_equal(score(changed, who, [1, 2]), score(bare, who, [1, 2]))
+    z, codes = torch.randn(2, 128), torch.zeros(2, 4, dtype=torch.int64)
+    new = bare.encode_cold(z, codes, torch.tensor([1, 2]))
+    torch.testing.assert_close(new.x, bare.encode(torch.tensor([UNSEEN, UNSEEN])).x)
+
+
 def test_the_long_branch_finds_the_most_similar_behaviours() -> None:
     model, facts, names = ranker(), tables(), [1, 2, 3]
     who = users(2, 12, 1)
@@ -214,9 +228,11 @@ def test_a_tiny_change_of_similarity_changes_the_histogram_little() -> None:
         assert (moved - similarity_histogram(value.view(1, 1, 1), there)).abs().max() < 1e-4
 
 
-def test_the_same_seed_gives_the_same_weights_in_both_variants() -> None:
-    full, ids = build_ranker(SPEC, 3, tables()), build_ranker(SPEC.model_copy(update={"variant": "id"}), 3, tables())
-    for a, b in zip(full.parameters(), ids.parameters(), strict=True):
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_same_seed_gives_the_same_weights_in_all_variants(variant: str) -> None:
+    full = build_ranker(SPEC, 3, tables())
+    less = build_ranker(SPEC.model_copy(update={"variant": variant}), 3, tables())
+    for a, b in zip(full.parameters(), less.parameters(), strict=True):
         assert torch.equal(a, b)
     assert not torch.equal(full.ids.weight, build_ranker(SPEC, 4, tables()).ids.weight)
 

@@ -33,7 +33,7 @@ def online_scores(bundle: Bundle, world: World, data: Dataset, split: str, every
     return rows, scores
 
 
-@pytest.mark.parametrize("variant", ["full", "id_only"])
+@pytest.mark.parametrize("variant", ["full", "id_only", "bare"])
 def test_offline_scores_are_those_that_serving_gives(
     variant: str, world: World, request: pytest.FixtureRequest
 ) -> None:

@@ -27,10 +27,20 @@ from reaseq.ranking.gates import predict_with_gate
 from reaseq.ranking.inferences import InferenceTable
 from reaseq.ranking.model import VARIANTS, Ranker, build_ranker
 from reaseq.ranking.shards import Shards
-from reaseq.ranking.stage import fit, item_tables, ranker_spec, training_device, uses_click_rates
+from reaseq.ranking.stage import (
+    fit,
+    item_tables,
+    ranker_spec,
+    training_counts,
+    training_device,
+    uses_click_rates,
+)
 from reaseq.ranking.training import Network, catalogue, predict
+from reaseq.representation.titles import read_titles
 from reaseq.representation.vectors import ItemVectors
 
+TITLES = "title_text"
+"""Vectors that only baselines can read: titles at the full width of the encoder."""
 SCORES = "scores.npy"
 GATE = "gate.npy"
 _BATCH = 2048
@@ -46,7 +56,7 @@ class Arm:
     variant: str = "full"
     """Of the ranker; see `reaseq.ranking.model.VARIANTS`."""
     vectors: str = "rer"
-    """Which item vectors: `rer`, or another name of the study's `vectors`."""
+    """Which item vectors: `rer`, or another name of the study's `vectors`; for a baseline also `TITLES`."""
     control: str = "own"
     """What is done to the vectors; see `placebos.VECTORS`."""
     inferences: str = "own"
@@ -109,7 +119,7 @@ def train_arm(
     """One arm under `config.seed`: an `arm` artifact with the test split's probabilities; returns its folder."""
     inputs = {
         "dataset": _opened(dataset, "dataset"),
-        "item_vectors": _opened(item_vectors, "item_vectors"),
+        "item_vectors": _opened(item_vectors, "title_vectors" if arm.vectors == TITLES else "item_vectors"),
         "inferred_behaviors": _opened(inferred, "inferred_behaviors"),
     }
     key = config.part("ranking") | {"arm": {name: v for name, v in asdict(arm).items() if name != "name"}}
@@ -133,23 +143,24 @@ def _write(draft: Draft, config: RunConfig, arm: Arm, inputs: dict[str, Artifact
     cache, device = workspace.root / "shards", training_device(config)
     data = _dataset(inputs["dataset"].path)
     train = Shards.of(data, "train", cache)
-    vectors = place_vectors(arm.control, ItemVectors.open(inputs["item_vectors"]), config.seed)
-    ours = arm.network == "ranker"
-    rated = ours and uses_click_rates(config, train)
-    tables = item_tables(data, vectors, train, arm.variant, rated)
-    if ours:
+    if arm.network == "ranker":
+        vectors = place_vectors(arm.control, ItemVectors.open(inputs["item_vectors"]), config.seed)
+        rated = uses_click_rates(config, train, arm.variant)
+        tables = item_tables(data, vectors, train, arm.variant, rated)
         model: Network = build_ranker(ranker_spec(config, data, vectors, arm.variant), config.seed, tables)
         contexts = _contexts(config, arm, data, vectors, inputs["inferred_behaviors"], cache)
         done = fit(model, train, contexts, config, draft.scratch, device, rated)
         draft.facts.update(epochs=config.ranking.epochs, final_loss=done.curve[-1]["loss"], click_rates=rated)
         seconds, impressions = done.seconds, done.impressions
     else:
-        model = baseline = build_baseline(arm.network, config.baselines, config.seed, tables)
+        z = _baseline_vectors(arm, inputs["item_vectors"])
+        counts = training_counts(data, train)
+        model = baseline = build_baseline(arm.network, config.baselines, config.seed, {"z": z, "counts": counts})
         contexts = Contexts(data.log, data.category_index, None, baseline_limits(config.baselines))
         shards = {"train": train, "valid": Shards.of(data, "valid", cache)}
         chosen = fit_best(baseline, shards, contexts, baseline_run(config), draft.scratch, device)
         draft.facts.update(epochs=chosen.epochs, valid_auc=chosen.valid_auc)
-        seconds, impressions = sum(chosen.seconds), chosen.impressions * len(chosen.seconds)
+        seconds, impressions = sum(chosen.seconds), chosen.impressions
     shown = RequestBatches(data.impressions("test"), contexts)
     if isinstance(model, Ranker):
         scores, gate = predict_with_gate(model, catalogue(model), shown, _BATCH)
@@ -169,12 +180,17 @@ def _contexts(
 ) -> Contexts:
     settings = config.ranking
     table = None
-    if VARIANTS[arm.variant][1]:
+    if VARIANTS[arm.variant].inferences:
         table = InferenceTable.read(inferred, data, settings.lag_hours, cache)
         table = place_inferences(arm.inferences, table, data, vectors, config.seed)
     most = max(1, int(np.diff(table.offsets).max(initial=0))) if table else 1
     limits = FeatureLimits(settings.short_history, settings.long_history, most, vectors.codes.shape[1])
     return Contexts(data.log, data.category_index, table, limits)
+
+
+def _baseline_vectors(arm: Arm, made: Artifact) -> np.ndarray:
+    """[V+1, w] of an arm that is a baseline."""
+    return read_titles(made) if arm.vectors == TITLES else ItemVectors.open(made).z
 
 
 @lru_cache(maxsize=1)

@@ -21,12 +21,13 @@ from reaseq.config import Json, RunConfig
 from reaseq.data.dataset import Dataset
 from reaseq.data.stage import ingest
 from reaseq.evaluation.claims import beyond_log, judgements, reasoning
-from reaseq.evaluation.claims.arms import GATE, Arm, Assets, scores_of, train_arms
+from reaseq.evaluation.claims.arms import GATE, TITLES, Arm, Assets, scores_of, train_arms
 from reaseq.evaluation.claims.evidence import Evidence
 from reaseq.evaluation.claims.serving_cost import stays_cheap
 from reaseq.evaluation.claims.table import Table
 from reaseq.evaluation.errors import EvaluationError
 from reaseq.evaluation.provenance import portable_config, versions
+from reaseq.representation.titles import encode_titles
 
 CLAIMS = (*(f"C{number}" for number in range(1, 11)), "controls", "baselines")
 RESULTS_VERSION = 1
@@ -130,11 +131,14 @@ class _Made:
         return self._one("dataset", lambda out: ingest(self.config, out, self.workspace))
 
     def vectors(self, *names: str) -> dict[str, Artifact]:
-        """Item vectors by the names of `reasoning.VARIANTS`."""
+        """Item vectors by the names of `reasoning.VARIANTS`, and title vectors by the name `TITLES`."""
         missing = [name for name in names if name not in self._vectors]
         if "rer" in missing and (made := self._found("item_vectors")):
             self._vectors["rer"] = made
             missing.remove("rer")
+        if TITLES in missing:
+            self._vectors[TITLES] = encode_titles(self.config, self.dataset, self.folder / TITLES, self.workspace)
+            missing.remove(TITLES)
         if missing:
             self._vectors |= reasoning.variants(self.config, self.dataset, self.workspace, self.folder, missing)
         return {name: self._vectors[name] for name in names}

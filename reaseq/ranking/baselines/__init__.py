@@ -7,8 +7,8 @@ They follow `reaseq.ranking.training.Network`, so that what is compared is the n
     title      DIN over the frozen vector alone
     kar        DIN over ids, with the vector through KAR's adaptor
 
-`fit_best` trains one for as long as validation says. Which vectors z are (of titles, or aligned) is the caller's
-choice: `tables["z"]`.
+`fit_best` trains one for as long as validation says. Which vectors z are is the caller's choice, `tables["z"]`: a title
+at the full width of its encoder (`representation.titles`), or aligned ones.
 """
 
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ def build_baseline(name: str, config: BaselineConfig, seed: int, tables: Mapping
         name: one of `BASELINES`.
         config: sizes.
         seed: of the initial weights.
-        tables: `z` [V+1, 128] and `counts` [V+1], as `stage.item_tables` gives them; others are not read.
+        tables: `z` [V+1, w] (KAR: w = 128) and `counts` [V+1], as `stage.item_tables` gives them; others are not read.
 
     Raises:
         RankingError: there is no such baseline.

@@ -19,7 +19,6 @@ from torch.nn import functional as F
 
 from reaseq.config import BaselineConfig
 from reaseq.ranking.model import Candidates, ItemTable, Users
-from reaseq.schema import VECTOR_DIM
 
 
 class Din(nn.Module):
@@ -27,7 +26,7 @@ class Din(nn.Module):
 
     Args:
         config: sizes.
-        z: [V+1, 128] float32, row 0 zeros; frozen.
+        z: [V+1, w] float32 of any width, row 0 zeros; frozen.
         counts: [V+1] int64, times an item occurs in the training period. One that never does has no id: zeros.
         ids: whether an item's learned id embedding is part of its input.
         vectors: whether P·z is.
@@ -54,7 +53,7 @@ class Din(nn.Module):
         self.register_buffer("known", torch.from_numpy((counts > 0).astype(np.float32)[:, None]))
         self.ids = nn.Embedding(len(z), width, sparse=True)
         nn.init.normal_(self.ids.weight, std=config.init)
-        self.projection = nn.Linear(VECTOR_DIM, width, bias=False) if vectors else None
+        self.projection = nn.Linear(z.shape[1], width, bias=False) if vectors else None
         if self.projection is not None:
             nn.init.normal_(self.projection.weight, std=0.5)  # z is of unit length; with 0.1 one epoch hardly moves it
         self.query = nn.Linear(width, config.attention)

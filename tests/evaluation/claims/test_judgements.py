@@ -33,12 +33,15 @@ def table(skill: Mapping[str, float], cold: Mapping[str, float] | None = None) -
     return made
 
 
-def test_rer_must_beat_both_yardsticks_and_gain_more_on_cold_items() -> None:
-    arms = {"id": 0.3, "id+title": 0.6, "id+rer": 1.2}
-    held = judgements.knowledge_poverty(table(arms, cold={"id": 0.3, "id+title": 0.6, "id+rer": 2.5}))
+def test_rer_must_beat_every_yardstick_and_gain_more_over_bare_ids_on_cold_items() -> None:
+    arms = {"bare id": 0.2, "id": 0.3, "id+title": 0.6, "id+rer": 1.2}
+    # A category that knows a lot of cold items: RER gains less over it there, which is shown and decides nothing.
+    held = judgements.knowledge_poverty(table(arms, cold=arms | {"id": 2.3, "id+rer": 2.5}))
     assert held.verdict == "holds"
-    assert [c.decides for c in held.comparisons[:3]] == [True, True, True]
-    even = judgements.knowledge_poverty(table(arms, cold={"id": 0.9, "id+title": 0.9, "id+rer": 1.0}))
+    assert [c.decides for c in held.comparisons[:5]] == [True, True, True, True, False]
+    assert [c.what.split(":")[0] for c in held.comparisons[3:5]] == ["GAUC gain over bare id", "GAUC gain over id"]
+    assert held.comparisons[4].worse
+    even = judgements.knowledge_poverty(table(arms, cold={"bare id": 0.9, "id": 0.9, "id+title": 0.9, "id+rer": 1.0}))
     assert even.verdict == "does not hold"
     assert "items with 0 training events" in even.reason
     beaten = judgements.knowledge_poverty(table(arms | {"id+title": 1.4}))
@@ -87,7 +90,7 @@ def test_the_other_half_of_c2_decides_too() -> None:
 
 
 def test_what_no_user_can_show_is_not_testable() -> None:
-    empty = table({"id": 0.3, "id+title": 0.6, "id+rer": 1.2})
+    empty = table({"bare id": 0.2, "id": 0.3, "id+title": 0.6, "id+rer": 1.2})
     empty.labels = np.ones_like(empty.labels)
     assert judgements.knowledge_poverty(empty).verdict == "not testable here"
 
@@ -107,5 +110,5 @@ def test_every_arm_that_a_claim_needs_exists_and_names_are_distinct() -> None:
     assert len(names) == len(set(names))
     assert {arm for needed in NEEDS.values() for arm in needed} <= set(names)
     assert wanted_arms(["C3", "C10"]) == []
-    assert {arm.name for arm in wanted_arms(["C1"])} == {"id", "id+title", "id+rer"}
+    assert {arm.name for arm in wanted_arms(["C1"])} == {"bare id", "id", "id+title", "id+rer"}
     assert {arm.name for arm in wanted_arms(CLAIMS)} == set(names)
