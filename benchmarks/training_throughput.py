@@ -48,13 +48,9 @@ from reaseq.data.stage import ingest
 from reaseq.evaluation import metrics
 from reaseq.ranking.baselines import baseline_limits, baseline_run, build_baseline
 from reaseq.ranking.batches import Contexts, RequestBatches
-from reaseq.ranking.features import FeatureLimits
-from reaseq.ranking.inferences import InferenceTable
-from reaseq.ranking.model import build_ranker
 from reaseq.ranking.shards import Shards
-from reaseq.ranking.stage import fit, item_tables, ranker_spec, uses_click_rates
+from reaseq.ranking.stage import fit, prepare
 from reaseq.ranking.training import Network, catalogue, predict
-from reaseq.representation.vectors import ItemVectors
 from reaseq.schema import SPLITS, VECTOR_DIM
 
 HERE = Path(__file__).resolve().parent
@@ -101,18 +97,10 @@ def our_din(data: Dataset, run: RunConfig) -> Side:
     return Side(build_baseline("din_id", run.baselines, run.seed, tables), contexts, baseline_run(run))
 
 
-def full_ranker(data: Dataset, run: RunConfig, item_vectors: Artifact, inferred: Artifact, folder: Path) -> Side:
+def full_ranker(dataset: Artifact, run: RunConfig, vectors: Artifact, inferred: Artifact, folder: Path) -> Side:
     """This project's ranker with all its inputs."""
-    vectors, table = ItemVectors.open(item_vectors), InferenceTable.read(inferred, data, run.ranking.lag_hours)
-    if len(vectors.z) != len(data.item_ids) + 1:
-        sys.exit(f"{item_vectors.path} holds vectors of {len(vectors.z) - 1} items, {len(data.item_ids)} are needed.")
-    most = max(1, int(np.diff(table.offsets).max(initial=0)))
-    limits = FeatureLimits(run.ranking.short_history, run.ranking.long_history, most, vectors.codes.shape[1])
-    train = Shards.of(data, "train", folder)
-    rated = uses_click_rates(run, train)
-    tables = item_tables(data, vectors, train, "full", rated)
-    model = build_ranker(ranker_spec(run, data, vectors, "full"), run.seed, tables)
-    return Side(model, Contexts(data.log, data.category_index, table, limits), run, rated)
+    ready = prepare(run, dataset, vectors, inferred, "full", Workspace(folder))
+    return Side(ready.model, ready.contexts, run, ready.rated)
 
 
 def train(side: Side, data: Dataset, epochs: int, folder: Path) -> float:
@@ -255,7 +243,7 @@ def main() -> int:
             return our_din(data, settings(frozen, chosen.data, seed))
 
         def full(seed: int, folder: Path) -> Side:
-            return full_ranker(data, settings(frozen, chosen.data, seed, ranker=True), *assets, folder)
+            return full_ranker(artifact, settings(frozen, chosen.data, seed, ranker=True), *assets, folder)
 
         build = {OURS: din} | ({FULL: full} if assets else {})
         measure: dict[str, Callable[[int, Path], Measured]] = {

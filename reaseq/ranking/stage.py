@@ -74,7 +74,7 @@ def train_ranker(
     def write(draft: Draft) -> None:
         nonlocal started
         started = bool(ranks.agree(1))
-        prepared = _prepare(config, dataset, item_vectors, inferred_behaviors, variant, workspace)
+        prepared = prepare(config, dataset, item_vectors, inferred_behaviors, variant, workspace)
         _write(draft, config, prepared, item_vectors, ranks)
 
     made = build(
@@ -104,7 +104,7 @@ def assist_training(
     workspace's shards."""
     if not ranks.agree(0):
         return
-    prepared = _prepare(config, dataset, item_vectors, inferred_behaviors, variant, workspace)
+    prepared = prepare(config, dataset, item_vectors, inferred_behaviors, variant, workspace)
     with tempfile.TemporaryDirectory(prefix="training-") as scratch:
         fit(
             prepared.model,
@@ -119,8 +119,8 @@ def assist_training(
 
 
 @dataclass(frozen=True)
-class _Prepared:
-    """All that training reads, and the network before its first step."""
+class Prepared:
+    """All that training reads, and the network before its first step; made by `prepare`."""
 
     data: Dataset
     vectors: ItemVectors
@@ -133,14 +133,16 @@ class _Prepared:
     device: torch.device
 
 
-def _prepare(
+def prepare(
     config: RunConfig,
     dataset: Artifact,
     item_vectors: Artifact,
     inferred: Artifact,
     variant: str,
     workspace: Workspace,
-) -> _Prepared:
+) -> Prepared:
+    """Open the inputs of a training and build its network on the run's device; arguments and errors as for
+    `train_ranker`."""
     cache = workspace.root / "shards"
     data, vectors = Dataset.open(dataset), ItemVectors.open(item_vectors)
     if len(vectors.z) != len(data.item_ids) + 1:
@@ -160,10 +162,10 @@ def _prepare(
     rated = uses_click_rates(config, shards["train"])
     tables = item_tables(data, vectors, shards["train"], variant, rated)
     model = build_ranker(spec, config.seed, tables).to(device)
-    return _Prepared(data, vectors, table, contexts, shards, spec, rated, model, device)
+    return Prepared(data, vectors, table, contexts, shards, spec, rated, model, device)
 
 
-def _write(draft: Draft, config: RunConfig, prepared: _Prepared, item_vectors: Artifact, ranks: Ranks) -> None:
+def _write(draft: Draft, config: RunConfig, prepared: Prepared, item_vectors: Artifact, ranks: Ranks) -> None:
     settings, model, shards = config.ranking, prepared.model, prepared.shards
     contexts, limits, table = prepared.contexts, prepared.contexts.limits, prepared.table
     done = fit(model, shards["train"], contexts, config, draft.scratch, prepared.device, prepared.rated, ranks)
