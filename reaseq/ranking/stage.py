@@ -1,6 +1,7 @@
 """`train_ranker`: dataset, item vectors and inferred behaviours → a bundle that serving loads."""
 
 import json
+import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -322,6 +323,8 @@ def training_device(config: RunConfig) -> torch.device:
     """
     if config.device == "cuda" and not torch.cuda.is_available():
         raise RankingError("device is cuda and torch finds no GPU: set device=cpu, or choose the preset small.")
+    if config.device == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what determinism asks of cuBLAS
     torch.set_num_threads(config.threads)
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # no kernel of ours reads it
