@@ -243,6 +243,7 @@ def main() -> int:
         parser.add_argument(f"--{kind.replace('_', '-')}", type=Path, required=True, help=f"artifact of kind {kind}")
     parser.add_argument("--config", type=Path, default=FROZEN, help="another configuration, for a trial")
     parser.add_argument("--shapes", nargs="+", help="some of the config's shapes only")
+    parser.add_argument("--checks", action=argparse.BooleanOptionalAction, default=True, help="resume and NCCL too")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu: a trial of the script")
     parser.add_argument("--out", type=Path, default=Path("ranker_gpu.json"))
     chosen = parser.parse_args()
@@ -262,11 +263,11 @@ def main() -> int:
             "device": torch.cuda.get_device_name() if chosen.device == "cuda" else "cpu (trial)",
             "torch": torch.__version__,
             "assets": {artifact.manifest.kind: artifact.digest for artifact in bench.inputs},
-            "resume": resumes(bench),
-            "nccl": through_nccl(bench, paths),
             "shapes": {},
         }
-        print({name: told[name] for name in ("resume", "nccl")}, flush=True)
+        if chosen.checks:
+            told |= {"resume": resumes(bench), "nccl": through_nccl(bench, paths)}
+            print({name: told[name] for name in ("resume", "nccl")}, flush=True)
         for shape in chosen.shapes or frozen["shapes"]:
             flops = flops_per_example(bench, shape)
             measured = {

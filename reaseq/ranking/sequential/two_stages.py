@@ -61,13 +61,23 @@ class TwoStages:
         unseen = scores.copy()
         for line, (first, last) in enumerate(zip(start, end, strict=True)):
             unseen[line, self.ranker.log.items[first:last] - 1] = -np.inf
-        found = np.argsort(-unseen, axis=1, kind="stable")[:, : self.depth]
+        found = _best(unseen, self.depth)
         by_ranker = _places(self.ranker.of(start, end, found + 1))
         by_retriever = np.arange(1, found.shape[1] + 1)
         fused = 1 / (SMOOTHING + by_retriever) + self.weight / (SMOOTHING + by_ranker)
         behind = scores - scores.max(axis=1, keepdims=True) - 1
         behind[lines, found] = fused
         return behind
+
+
+def _best(scores: np.ndarray, count: int) -> np.ndarray:
+    """[B, ≤ count] columns of the highest scores, best first."""
+    count = min(count, scores.shape[1])
+    kept = np.argpartition(-scores, count - 1, axis=1)[
+        :, :count
+    ]  # spares a sort of the catalogue
+    order = np.argsort(-np.take_along_axis(scores, kept, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(kept, order, axis=1)
 
 
 def _places(scores: np.ndarray) -> np.ndarray:
