@@ -8,7 +8,8 @@ those the user has seen before; the event before it serves for early stopping al
 holds every setting, and the settings that were tried, which were chosen between by validation NDCG@10 only.
 
 A `--row` adds a model by the table of ranks that it left (user_id, item_id, rank, ranked); name it again for each
-further seed. It must rank the same items of the same users. Its difference to SASRec is paired by user.
+further seed. It must rank the same items of the same users, or of some of them, which its name then tells. Its
+difference to SASRec is paired by user.
 
 Writes `sequential_table.md` and `sequential_table.json` to --out. What was finished by an earlier start is taken over.
 """
@@ -69,9 +70,11 @@ class Row:
     def against(self, base: "Row") -> dict[str, Any]:
         """Difference to `base`, means over seeds per user, with a bootstrap interval over users."""
         told = {}
+        users = self.ranks[0].user_id
+        same = np.isin(base.ranks[0].user_id, users)  # rows of the others stand in the same order, see `aligned`
         for name, metric in ((f"hr_at_{K}", hit), (f"ndcg_at_{K}", discounted_gain)):
             ours, theirs = (np.mean([metric(r.rank, K) for r in row.ranks], axis=0) for row in (self, base))
-            effect = paired_mean(base.ranks[0].user_id, theirs, ours, replicates=REPLICATES, seed=0)
+            effect = paired_mean(users, theirs[same], ours, replicates=REPLICATES, seed=0)
             told[name] = {"difference": effect.effect, "low": effect.low, "high": effect.high}
         return told
 
@@ -102,20 +105,26 @@ def given(rows: list[str], like: Row) -> list[Row]:
         if not name or not path:
             sys.exit(f"--row {row!r}: write it as NAME=path/to/ranks_test.parquet.")
         files.setdefault(name, []).append(path)
-    return [Row(name, [aligned(Path(path), like) for path in paths], {}) for name, paths in files.items()]
+    rows = []
+    for name, paths in files.items():
+        ranks = [aligned(Path(path), like) for path in paths]
+        users = len(ranks[0].rank)
+        if any(len(of_seed.rank) != users for of_seed in ranks):
+            sys.exit(f"--row {name!r}: its files rank different numbers of users.")
+        some = "" if users == len(like.ranks[0].rank) else f" ({users:,} users)"
+        rows.append(Row(name + some, ranks, {}))
+    return rows
 
 
 def aligned(path: Path, like: Row) -> CatalogueRanks:
     """Ranks of a file in the users' order of the table."""
     ranks, wanted = read_ranks(path), like.ranks[0]
-    order, expected = np.argsort(ranks.user_id), np.argsort(wanted.user_id)
-    back = np.empty_like(expected)
-    back[expected] = np.arange(len(expected))
-    for name in ("user_id", "item_id"):
-        ours, theirs = getattr(wanted, name)[expected], getattr(ranks, name)[order]
-        if len(ours) != len(theirs) or (ours != theirs).any():
-            sys.exit(f"{path}: its {name} are not those of this table; rank the same held-out item of every user.")
-    return CatalogueRanks(*(column[order][back] for column in vars(ranks).values()))
+    place = {user: row for row, user in enumerate(wanted.user_id)}
+    rows = np.array([place.get(user, -1) for user in ranks.user_id])
+    if (rows < 0).any() or (wanted.item_id[rows] != ranks.item_id).any() or len(np.unique(rows)) < len(rows):
+        sys.exit(f"{path}: its users or items are not those of this table; rank the held-out item of each user once.")
+    order = np.argsort(rows)
+    return CatalogueRanks(*(column[order] for column in vars(ranks).values()))
 
 
 def read_ranks(path: Path) -> CatalogueRanks:

@@ -1,18 +1,24 @@
 """How many impressions a second does DIN train on, here and in RecBole 1.2.1? On the same rows of ml-100k.
 
-    python benchmarks/training_throughput.py --recbole-python /path/to/recbole-venv/bin/python [--data FOLDER]
+    python benchmarks/training_throughput.py --recbole-python /path/to/recbole-venv/bin/python [--data FOLDER] \\
+        [--item-vectors DIR --inferred-behaviors DIR]
 
 Needs the folder `ml-100k` of the real data (--data, or REASEQ_DATA), an environment for RecBole (benchmarks/README.md)
-and two idle cores for about half an hour. Both sides get the rows of `impressions.parquet` in their given splits, and
+and two idle cores for about ten minutes. Both sides get the rows of `impressions.parquet` in their given splits, and
 for each the user's last 50 positive events strictly before it; ids are the only fields.
+
+The full ranker is timed beside them on the same rows. It reads more than DIN does: item vectors and inferred
+behaviours, taken from the folders of a run on ml-100k; without them it is left out. Its batches are those of its
+preset, and it learns from vectors that were aligned beforehand, so its AUC is no like-for-like comparison with ids.
 
 Only the training loop is timed, batches included: a figure is the median over all epochs of all seeds, and the sides
 take turns, seed by seed, so that a busy spell of the machine meets all. `busy` is the share of its threads' time that a
 side really had: near 1 on an idle machine, and the figures mean nothing where it is not. AUC and GAUC are of the test
-split after the epoch with the best validation AUC.
+split after the epoch with the best validation AUC. Where the time of our own loops goes is profiled afterwards, on the
+first seed (`operator_profile`).
 
 RecBole has one setting for the widths of DIN's MLP and of its activation unit; ours are 200-80 and 36, as in the paper.
-So RecBole runs with 200-80 (larger than ours), with 36 (smaller than ours), and with its defaults.
+So RecBole runs with 200-80 (larger than ours) and with 36 (smaller than ours).
 """
 
 import argparse
@@ -31,9 +37,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from operator_profile import profile_table, profile_training
 
 from reaseq import config
-from reaseq.artifacts import Workspace
+from reaseq.artifacts import Artifact, Workspace, open_artifact
 from reaseq.config import RunConfig
 from reaseq.data import Dataset
 from reaseq.data.dataset import Impressions
@@ -42,13 +49,13 @@ from reaseq.evaluation import metrics
 from reaseq.ranking.baselines import baseline_limits, baseline_run, build_baseline
 from reaseq.ranking.batches import Contexts, RequestBatches
 from reaseq.ranking.shards import Shards
-from reaseq.ranking.stage import fit
-from reaseq.ranking.training import catalogue, predict
+from reaseq.ranking.stage import fit, prepare
+from reaseq.ranking.training import Network, catalogue, predict
 from reaseq.schema import SPLITS, VECTOR_DIM
 
 HERE = Path(__file__).resolve().parent
-FROZEN = HERE / "training_throughput-2026-11-20.json"
-OURS = "ReaSeq"
+FROZEN = HERE / "training_throughput-2026-11-26.json"
+OURS, FULL = "ReaSeq's DIN", "ReaSeq's full ranker"
 
 
 @dataclass(frozen=True)
@@ -62,45 +69,66 @@ class Measured:
     about: dict[str, Any]  # versions, number of parameters, validation curve
 
 
-def settings(frozen: dict[str, Any], source: Path, seed: int) -> RunConfig:
+@dataclass(frozen=True)
+class Side:
+    """A network of ours, freshly initialised, with what its training reads."""
+
+    model: Network
+    contexts: Contexts
+    run: RunConfig
+    rated: bool = False
+
+
+def settings(frozen: dict[str, Any], source: Path, seed: int, ranker: bool = False) -> RunConfig:
+    """Of our DIN, or of the full ranker."""
     given = {"data.dataset": frozen["dataset"], "data.source": str(source), "threads": frozen["threads"]}
-    return config.load(
-        "tiny", seed=seed, overrides={**given, **frozen["reaseq"], "baselines.history": frozen["history"]}
-    )
+    if ranker:
+        return config.load(frozen["ranker"]["preset"], seed=seed, overrides=given | frozen["ranker"]["overrides"])
+    own = frozen["reaseq"] | {"baselines.history": frozen["history"]}
+    return config.load("tiny", seed=seed, overrides=given | own)
 
 
-def ours(data: Dataset, run: RunConfig, epochs: int, folder: Path) -> Measured:
-    """This project's DIN over ids. Training is repeatable, so each length of training is a run of its own."""
-    torch.set_num_threads(run.threads)
-    torch.use_deterministic_algorithms(True)
-    limits = baseline_limits(run.baselines)
-    contexts = Contexts(data.log, data.category_index, None, limits)
-    shown = {split: data.impressions(split) for split in SPLITS}
-    train = Shards.of(data, "train", folder)
+def our_din(data: Dataset, run: RunConfig) -> Side:
+    """This project's DIN over ids."""
+    contexts = Contexts(data.log, data.category_index, None, baseline_limits(run.baselines))
     size = len(data.item_ids) + 1
-    counts = np.bincount(shown["train"].item, minlength=size)
+    counts = np.bincount(data.impressions("train").item, minlength=size)
     tables = {"z": np.zeros((size, VECTOR_DIM), np.float32), "counts": counts}
+    return Side(build_baseline("din_id", run.baselines, run.seed, tables), contexts, baseline_run(run))
+
+
+def full_ranker(dataset: Artifact, run: RunConfig, vectors: Artifact, inferred: Artifact, folder: Path) -> Side:
+    """This project's ranker with all its inputs."""
+    ready = prepare(run, dataset, vectors, inferred, "full", Workspace(folder))
+    return Side(ready.model, ready.contexts, run, ready.rated)
+
+
+def train(side: Side, data: Dataset, epochs: int, folder: Path) -> float:
+    """Train until so many epochs are done, going on from those done before; returns seconds of all of them."""
+    ranking = side.run.ranking.model_copy(update={"epochs": epochs})
+    run = side.run.model_copy(update={"ranking": ranking})
+    shards = Shards.of(data, "train", folder)
+    return fit(side.model, shards, side.contexts, run, folder, torch.device("cpu"), side.rated).seconds
+
+
+def ours(name: str, side: Side, data: Dataset, epochs: int, folder: Path) -> Measured:
+    """Train epoch by epoch, with the test split scored after the best one."""
+    shown = {split: data.impressions(split) for split in SPLITS}
     seconds, busy, curve, best = [], [], [], np.zeros(0)
     for length in range(1, epochs + 1):
-        longer = run.model_copy(update={"baselines": run.baselines.model_copy(update={"epochs": length})})
-        model = build_baseline("din_id", run.baselines, run.seed, tables)
-        scratch = folder / f"scratch-{length}"
-        scratch.mkdir()
-        worked = time.process_time()
-        done = fit(model, train, contexts, baseline_run(longer), scratch, torch.device("cpu"))
-        busy.append((time.process_time() - worked) / length)
-        seconds.append(done.seconds / length)
+        started, worked = time.perf_counter(), time.process_time()
+        seconds.append(train(side, data, length, folder) - sum(seconds))
+        share = (time.process_time() - worked) / (time.perf_counter() - started)
+        busy.append(share * seconds[-1])
         scores = {
-            split: predict(model, catalogue(model), RequestBatches(shown[split], contexts), 4096)
+            split: predict(side.model, catalogue(side.model), RequestBatches(shown[split], side.contexts), 4096)
             for split in ("valid", "test")
         }
         curve.append(metrics.auc(shown["valid"].label, scores["valid"]))
         if curve[-1] == max(curve):
             best = scores["test"]
-        print(
-            f"ReaSeq seed {run.seed}, {length} epochs: {seconds[-1]:.1f} s each, valid AUC {curve[-1]:.4f}", flush=True
-        )
-    parameters = sum(p.numel() for p in model.parameters())
+        print(f"{name} seed {side.run.seed} epoch {length}: {seconds[-1]:.1f} s, valid AUC {curve[-1]:.4f}", flush=True)
+    parameters = sum(p.numel() for _, p in side.model.named_parameters())
     about = {"valid_auc": curve, "parameters": parameters, "versions": {"torch": torch.__version__}}
     return Measured(seconds, busy, len(shown["train"]), best, about)
 
@@ -163,7 +191,7 @@ def summarise(runs: list[Measured], test: Impressions, threads: int) -> dict[str
 
 def table(sides: dict[str, dict[str, Any]], ratios: dict[str, float]) -> str:
     lines = [
-        "| DIN over ids | examples/s (range over epochs) | ReaSeq's ratio | AUC | GAUC | busy |",
+        "| network | examples/s (range over epochs) | our DIN's ratio | AUC | GAUC | busy |",
         "|---|---|---|---|---|---|",
     ]
     for name, told in sides.items():
@@ -188,6 +216,8 @@ def main() -> int:
     parser.add_argument("--recbole-python", type=Path, required=True, help="interpreter of RecBole's environment")
     beside = HERE.parent.parent / "shared" / "data"
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("REASEQ_DATA", beside)) / "ml-100k")
+    parser.add_argument("--item-vectors", type=Path, help="artifact of a run on ml-100k, for the full ranker")
+    parser.add_argument("--inferred-behaviors", type=Path, help="the same")
     parser.add_argument("--config", type=Path, default=FROZEN, help="another configuration, for a trial")
     parser.add_argument("--out", type=Path, default=Path("training_throughput.json"))
     chosen = parser.parse_args()
@@ -195,12 +225,30 @@ def main() -> int:
         print(f"no data at {chosen.data}: give --data, or set REASEQ_DATA", file=sys.stderr)
         return 2
     frozen = json.loads(chosen.config.read_text())
+    assets: list[Artifact] = []
+    if chosen.item_vectors and chosen.inferred_behaviors and "ranker" in frozen:
+        assets.append(open_artifact(chosen.item_vectors, "item_vectors"))
+        assets.append(open_artifact(chosen.inferred_behaviors, "inferred_behaviors"))
+    else:
+        print("The full ranker is left out: it needs --item-vectors, --inferred-behaviors and a config that names it.")
+    torch.set_num_threads(frozen["threads"])
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # as `training_device` sets it
     with tempfile.TemporaryDirectory(prefix="throughput-") as temporary:
         home = Path(temporary)
         artifact = ingest(settings(frozen, chosen.data, 0), home / "dataset", Workspace(home / "workspace"))
         data = Dataset.open(artifact)
+
+        def din(seed: int, folder: Path) -> Side:
+            return our_din(data, settings(frozen, chosen.data, seed))
+
+        def full(seed: int, folder: Path) -> Side:
+            return full_ranker(artifact, settings(frozen, chosen.data, seed, ranker=True), *assets, folder)
+
+        build = {OURS: din} | ({FULL: full} if assets else {})
         measure: dict[str, Callable[[int, Path], Measured]] = {
-            OURS: lambda seed, folder: ours(data, settings(frozen, chosen.data, seed), frozen["epochs"], folder)
+            name: lambda seed, folder, name=name, of=of: ours(name, of(seed, folder), data, frozen["epochs"], folder)
+            for name, of in build.items()
         }
         for variant in frozen["recbole"]:
             measure[f"RecBole, {variant}"] = lambda seed, folder, variant=variant: recbole(
@@ -212,12 +260,27 @@ def main() -> int:
                 folder = home / f"{number}-{seed}"
                 folder.mkdir()
                 runs[name].append(run(seed, folder))
+        profiles = {}
+        for name, of in build.items() if frozen.get("profile_steps") else ():
+            folder = home / f"profile-{name}"
+            folder.mkdir()
+            side = of(frozen["seeds"][0], folder)
+            profiles[name] = profile_training(lambda s=side, f=folder: train(s, data, 1, f), frozen["profile_steps"])
         test = data.impressions("test")
     sides = {name: summarise(of, test, frozen["threads"]) for name, of in runs.items()}
     speed = {name: told["examples_per_second"] for name, told in sides.items()}
     ratios = {name: round(speed[OURS] / value, 3) for name, value in speed.items() if name != OURS}
     print(table(sides, ratios))
-    told = {"machine": machine(), "config": frozen, "sides": sides, "reaseq_over_recbole": ratios}
+    if profiles:
+        print("\n" + profile_table(profiles))
+    told = {
+        "machine": machine(),
+        "config": frozen,
+        "sides": sides,
+        "reaseq_over": ratios,
+        "profiles": profiles,
+        "assets": {a.manifest.kind: a.digest for a in assets},
+    }
     chosen.out.write_text(json.dumps(told, indent=2) + "\n")
     return 0
 

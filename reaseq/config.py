@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from reaseq.errors import ConfigError
 
 Json = dict[str, Any]
+NegativeSampling = Literal["contemporary", "uniform"]
 
 
 class Section(BaseModel):
@@ -62,6 +63,9 @@ class DataConfig(Section):
     """Where the source rates, a rating of at least this counts as a behaviour and as label 1."""
     negatives: int = Field(4, ge=1)
     """Sampled negatives per positive where the source brings no impressions."""
+    negative_sampling: NegativeSampling = "contemporary"
+    """Where they are drawn from: `contemporary`, what others took at about that time, so that popularity says nothing;
+    or `uniform`, the whole catalogue, for a ranker that is to order all of it."""
     timestamp_unit: Literal["auto", "s", "ms", "us", "ns"] = "auto"
     """Unit of numeric times, for `files`; `auto` decides by the median of the column. Named datasets know theirs."""
     synthetic: SyntheticConfig = SyntheticConfig()

@@ -1,5 +1,6 @@
 """The same seed gives the same bytes: torch is told so for the length of a stage, and put back as it was."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,6 +11,7 @@ import torch
 def deterministic_torch(threads: int, seed: int) -> Iterator[None]:
     """`threads` matters to the bytes, since sums depend on how they are split."""
     before, was_deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what determinism asks of cuBLAS
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     with torch.random.fork_rng(devices=[]):

@@ -6,10 +6,15 @@ Either way the rows of one request are shuffled, so that the place of the positi
 import numpy as np
 import polars as pl
 
+from reaseq.config import NegativeSampling
 from reaseq.data import negatives
 from reaseq.schema import SPLITS
 
 COLUMNS = ("request_id", "user_id", "item_id", "timestamp", "label", "split")
+_ORIGIN: dict[NegativeSampling, str] = {
+    "contemporary": "items of other users' behaviours nearest in time within the same split",
+    "uniform": "items drawn uniformly from the catalogue",
+}
 
 
 def from_source(shown: pl.DataFrame, rule: str, rng: np.random.Generator) -> pl.DataFrame:
@@ -40,7 +45,11 @@ def from_source(shown: pl.DataFrame, rule: str, rng: np.random.Generator) -> pl.
 
 
 def from_behaviors(
-    events: pl.DataFrame, catalogue: list[str], count: int, rng: np.random.Generator
+    events: pl.DataFrame,
+    catalogue: list[str],
+    count: int,
+    rng: np.random.Generator,
+    sampling: NegativeSampling = "contemporary",
 ) -> tuple[pl.DataFrame, dict[str, object]]:
     """One request per behaviour: it, and `count` items that the user took neither in the split nor before it.
 
@@ -53,6 +62,7 @@ def from_behaviors(
         catalogue: all item ids.
         count: negatives per positive.
         rng: its children draw negatives and shuffle rows.
+        sampling: where negatives are drawn from.
 
     Returns:
         The impressions, and what the manifest should say of the sampling.
@@ -69,12 +79,16 @@ def from_behaviors(
     windows = {}
     for so_far, (split, stream) in enumerate(zip(SPLITS, rng.spawn(len(SPLITS)), strict=True), start=1):
         rows = np.flatnonzero(splits == split)
-        windows[split] = negatives.window_of(len(rows))
+        if sampling == "contemporary":
+            windows[split] = negatives.window_of(len(rows))
         if not len(rows):
             continue
         known = events.filter(pl.col("split").is_in(SPLITS[:so_far]))
         taken = negatives.taken_keys(known["user"].to_numpy(), known["item"].to_numpy(), len(catalogue))
-        drawn[rows] = negatives.sample(users[rows], items[rows], taken, len(catalogue), count, stream)
+        if sampling == "uniform":
+            drawn[rows] = negatives.sample_uniformly(users[rows], taken, len(catalogue), count, stream)
+        else:
+            drawn[rows] = negatives.sample(users[rows], items[rows], taken, len(catalogue), count, stream)
         chance[rows] = stream.random((len(rows), count + 1))
     slate = np.concatenate([items[:, None], drawn], axis=1)
     order = chance.argsort(axis=1)
@@ -91,11 +105,11 @@ def from_behaviors(
     facts: dict[str, object] = {
         "impressions": "built from behaviours",
         "negatives_per_positive": count,
-        "negatives": "items of other users' behaviours nearest in time within the same split, never one that the user "
-        "takes in that split or before it",
-        "window_events": windows,
+        "negatives": f"{_ORIGIN[sampling]}, never one that the user takes in that split or before it",
         "negatives_missing": int((drawn < 0).sum()),
     }
+    if windows:
+        facts["window_events"] = windows
     return shown.select(COLUMNS), facts
 
 

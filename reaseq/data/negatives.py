@@ -1,9 +1,16 @@
-"""Sampled negatives that give nothing away: what others took at about that time, and the user so far did not.
+"""Sampled negatives, of two kinds.
 
-A negative drawn uniformly from the catalogue is mostly an unpopular or a not yet existing item, and a ranker that has
-learnt popularity looks good on it. Drawn from the events nearest in time instead, negatives are as popular, as new and
-as seasonal as positives, and popularity alone ranks at chance.
+`sample` gives nothing away: what others took at about that time, and the user so far did not. A negative drawn
+uniformly from the catalogue is mostly an unpopular or a not yet existing item, and a ranker that has learnt popularity
+looks good on it. Drawn from the events nearest in time instead, negatives are as popular, as new and as seasonal as
+positives, and popularity alone ranks at chance.
+
+`sample_uniformly` is for rankers that are to order the whole catalogue, where popularity counts: against uniform
+negatives the log-odds that a ranker learns are those of the item being taken, up to a constant (noise-contrastive
+estimation: Gutmann & Hyvärinen, AISTATS 2010). Never evaluate on them.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -42,16 +49,40 @@ def sample(
         [N, negatives] int64 items, distinct within a row; -1 where others took nothing that the user did not.
     """
     count = len(items)
-    drawn = np.full((count, negatives), -1, np.int64)
     window = window_of(count)
     near = np.clip(np.arange(count) - window // 2, 0, count - window)
+
+    def propose(left: np.ndarray, round_: int) -> np.ndarray:
+        wide = round_ >= _ROUNDS
+        start = 0 if wide else near[left]
+        place = start + (rng.random(len(left)) * (count if wide else window)).astype(np.int64)
+        return items[place]
+
+    return _drawn(users, taken, catalogue, negatives, propose)
+
+
+def sample_uniformly(
+    users: np.ndarray, taken: np.ndarray, catalogue: int, negatives: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Negatives from the whole catalogue, each item as likely as any other; arguments and result as for `sample`."""
+    return _drawn(users, taken, catalogue, negatives, lambda left, _: rng.integers(catalogue, size=len(left)))
+
+
+def _drawn(
+    users: np.ndarray,
+    taken: np.ndarray,
+    catalogue: int,
+    negatives: int,
+    propose: Callable[[np.ndarray, int], np.ndarray],
+) -> np.ndarray:
+    """Proposals for the rows that are left, round after round, until each has what neither the user took nor the row
+    holds."""
+    count = len(users)
+    drawn = np.full((count, negatives), -1, np.int64)
     for column in range(negatives):
         left = np.arange(count)
         for round_ in range(2 * _ROUNDS):
-            wide = round_ >= _ROUNDS
-            start = 0 if wide else near[left]
-            place = start + (rng.random(len(left)) * (count if wide else window)).astype(np.int64)
-            candidate = items[place]
+            candidate = propose(left, round_)
             good = ~among(users[left] * catalogue + candidate, taken)
             good &= (drawn[left, :column] != candidate[:, None]).all(axis=1)
             drawn[left[good], column] = candidate[good]

@@ -158,7 +158,9 @@ def _impressions(
         shown = clean.impressions.with_columns(split.by_time(pl.col("timestamp"), times).alias("split"))
         table = impressions.from_source(shown, raw.requests, rng)
         return table, {"impressions": "as the source gives them; rows of a request shuffled"}
-    built, facts = impressions.from_behaviors(events, clean.items["item_id"].to_list(), config.data.negatives, rng)
+    built, facts = impressions.from_behaviors(
+        events, clean.items["item_id"].to_list(), config.data.negatives, rng, config.data.negative_sampling
+    )
     if clean.impressions is not None:
         # Given impressions belong to moments; leave-one-out splits sequences, so they can't be told apart by it.
         facts = {**facts, "source_impressions_unused": clean.impressions.height}

@@ -35,9 +35,14 @@ class Ranks:
         """Whether this one writes checkpoints and artifacts."""
         return self.rank == 0
 
+    @property
+    def alone(self) -> bool:
+        """Whether there is nobody to send anything to."""
+        return self.world == 1
+
     def share(self, batch: Batch, forgotten: np.ndarray) -> tuple[Batch, np.ndarray]:
         """This process's grid rows of a batch and of its dropout mask [U, C]: every W-th, so that lengths even out."""
-        if self.world == 1:
+        if self.alone:
             return batch, forgotten
         mine = np.zeros(len(batch.valid), bool)
         mine[self.rank :: self.world] = True
@@ -55,7 +60,7 @@ class Ranks:
 
     def sum_gradients(self, dense: Sequence[nn.Parameter], sparse: Tensor) -> None:
         """Replace gradients by their sums over all processes; a parameter without one anywhere keeps none."""
-        if self.world == 1:
+        if self.alone:
             return
         touched = torch.tensor([p.grad is not None for p in (*dense, sparse)], device=sparse.device, dtype=torch.int32)
         dist.all_reduce(touched, dist.ReduceOp.MAX)
@@ -66,13 +71,13 @@ class Ranks:
 
     def sum(self, value: Tensor) -> Tensor:
         """The sum over all processes, in place."""
-        if self.world > 1:
+        if not self.alone:
             dist.all_reduce(value)
         return value
 
     def agree(self, value: int) -> int:
         """The leading process's value."""
-        if self.world == 1:
+        if self.alone:
             return value
         told = torch.tensor([value], device=_carrier())
         dist.broadcast(told, 0)
@@ -80,7 +85,7 @@ class Ranks:
 
     def copy_file(self, path: Path) -> None:
         """Give every process the leading one's file, at the same path or, where paths differ, at its own; or none."""
-        if self.world == 1:
+        if self.alone:
             return
         content = path.read_bytes() if self.leads and path.is_file() else b""
         size = self.agree(len(content))
@@ -98,7 +103,7 @@ class Ranks:
 
     def wait(self) -> None:
         """Until every process is here."""
-        if self.world > 1:
+        if not self.alone:
             dist.barrier()
 
     def _sum_dense(self, parameters: Sequence[nn.Parameter]) -> None:

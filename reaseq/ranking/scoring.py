@@ -18,12 +18,14 @@ from reaseq.ranking.batches import Contexts, RequestBatches
 from reaseq.ranking.bundle import WEIGHTS, Bundle
 from reaseq.ranking.inferences import InferenceTable
 from reaseq.ranking.model import ItemTable, Ranker, RankerSpec
-from reaseq.ranking.training import catalogue, predict, users_of
+from reaseq.ranking.training import Network, catalogue, predict, users_of
 from reaseq.representation.vectors import ItemVectors
 
 USERS, TIES = 34, 35  # streams of random numbers drawn from the seed
 BATCH = 2048
 CANDIDATES = 2048  # per step over the catalogue
+CELLS = {"cpu": CANDIDATES, "cuda": 64 * CANDIDATES}
+"""Contexts × candidates that are scored at once, which bounds memory."""
 
 
 @dataclass(frozen=True)
@@ -136,17 +138,11 @@ class Scorer:
         batches = RequestBatches(replace(shown, item=self.place[shown.item]), self.contexts)
         return predict(self.model, self.table, batches, BATCH, "scoring impressions")
 
-    @torch.no_grad()
     def catalogue_scores(self, shown: Impressions, row: int) -> np.ndarray:
         """float32 [V'+1] logits of every item of the dataset in the context of one impression; row 0 has no meaning."""
         one = slice(row, row + 1)
-        tensors = self.contexts.tensors(shown.user[one], shown.end[one], shown.timestamp[one])
-        users = users_of(tensors, torch.device("cpu"))
-        pieces = []
-        for start in range(0, len(self.place), CANDIDATES):
-            items = torch.from_numpy(self.place[start : start + CANDIDATES]).unsqueeze(0)
-            pieces.append(self.model.score(self.table, users, self.table.candidates(items)).squeeze(0).numpy())
-        return np.concatenate(pieces)
+        context = (shown.user[one], shown.end[one], shown.timestamp[one])
+        return score_candidates(self.model, self.table, self.contexts, *context, self.place[None])[0]
 
     def _candidates(self, opened: Bundle, known: np.ndarray, vectors: ItemVectors) -> tuple[np.ndarray, ItemTable]:
         """Row of the table for each of the dataset's items, and the table: the model's items, then the newer ones."""
@@ -160,6 +156,44 @@ class Scorer:
                 torch.from_numpy(vectors.z[new]), torch.from_numpy(vectors.codes[new]), torch.from_numpy(category)
             )
         return place, ItemTable(*(torch.cat(parts) for parts in zip(table, cold, strict=True)))
+
+
+@torch.no_grad()
+def score_candidates(
+    model: Network,
+    table: ItemTable,
+    contexts: Contexts,
+    user: np.ndarray,
+    end: np.ndarray,
+    timestamp: np.ndarray,
+    items: np.ndarray,
+) -> np.ndarray:
+    """Logits of many candidates in many contexts, a grid of at most `CELLS` at a time.
+
+    Args:
+        model: in evaluation mode.
+        table: the encoded catalogue, on the model's device.
+        contexts: makes the user tensors.
+        user, end, timestamp: [U] int64, the contexts, as for `Contexts.tensors`.
+        items: int64 [U, C] rows of `table`, or [1, C] where all contexts have the same candidates.
+
+    Returns:
+        float32 [U, C].
+    """
+    device = table.x.device
+    scores = np.zeros((len(user), items.shape[1]), np.float32)
+    width = min(items.shape[1], CANDIDATES)
+    height = CELLS[device.type] // width
+    for low in range(0, len(user), height):
+        rows = slice(low, low + height)
+        users = users_of(contexts.tensors(user[rows], end[rows], timestamp[rows]), device)
+        wanted = np.broadcast_to(items, scores.shape)[rows]
+        for start in range(0, wanted.shape[1], width):
+            columns = slice(start, start + width)
+            candidates = table.candidates(torch.from_numpy(wanted[:, columns].copy()).to(device))
+            scores[rows, columns] = model.score(table, users, candidates).float().cpu().numpy()
+    contexts.release()
+    return scores
 
 
 def load_ranker(bundle: Bundle) -> Ranker:

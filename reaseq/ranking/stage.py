@@ -1,6 +1,7 @@
 """`train_ranker`: dataset, item vectors and inferred behaviours → a bundle that serving loads."""
 
 import json
+import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +75,7 @@ def train_ranker(
     def write(draft: Draft) -> None:
         nonlocal started
         started = bool(ranks.agree(1))
-        prepared = _prepare(config, dataset, item_vectors, inferred_behaviors, variant, workspace)
+        prepared = prepare(config, dataset, item_vectors, inferred_behaviors, variant, workspace)
         _write(draft, config, prepared, item_vectors, ranks)
 
     made = build(
@@ -104,7 +105,7 @@ def assist_training(
     workspace's shards."""
     if not ranks.agree(0):
         return
-    prepared = _prepare(config, dataset, item_vectors, inferred_behaviors, variant, workspace)
+    prepared = prepare(config, dataset, item_vectors, inferred_behaviors, variant, workspace)
     with tempfile.TemporaryDirectory(prefix="training-") as scratch:
         fit(
             prepared.model,
@@ -119,8 +120,8 @@ def assist_training(
 
 
 @dataclass(frozen=True)
-class _Prepared:
-    """All that training reads, and the network before its first step."""
+class Prepared:
+    """All that training reads, and the network before its first step; made by `prepare`."""
 
     data: Dataset
     vectors: ItemVectors
@@ -133,14 +134,16 @@ class _Prepared:
     device: torch.device
 
 
-def _prepare(
+def prepare(
     config: RunConfig,
     dataset: Artifact,
     item_vectors: Artifact,
     inferred: Artifact,
     variant: str,
     workspace: Workspace,
-) -> _Prepared:
+) -> Prepared:
+    """Open the inputs of a training and build its network on the run's device; arguments and errors as for
+    `train_ranker`."""
     cache = workspace.root / "shards"
     data, vectors = Dataset.open(dataset), ItemVectors.open(item_vectors)
     if len(vectors.z) != len(data.item_ids) + 1:
@@ -160,10 +163,10 @@ def _prepare(
     rated = uses_click_rates(config, shards["train"], variant)
     tables = item_tables(data, vectors, shards["train"], variant, rated)
     model = build_ranker(spec, config.seed, tables).to(device)
-    return _Prepared(data, vectors, table, contexts, shards, spec, rated, model, device)
+    return Prepared(data, vectors, table, contexts, shards, spec, rated, model, device)
 
 
-def _write(draft: Draft, config: RunConfig, prepared: _Prepared, item_vectors: Artifact, ranks: Ranks) -> None:
+def _write(draft: Draft, config: RunConfig, prepared: Prepared, item_vectors: Artifact, ranks: Ranks) -> None:
     settings, model, shards = config.ranking, prepared.model, prepared.shards
     contexts, limits, table = prepared.contexts, prepared.contexts.limits, prepared.table
     done = fit(model, shards["train"], contexts, config, draft.scratch, prepared.device, prepared.rated, ranks)
@@ -331,6 +334,8 @@ def training_device(config: RunConfig) -> torch.device:
     """
     if config.device == "cuda" and not torch.cuda.is_available():
         raise RankingError("device is cuda and torch finds no GPU: set device=cpu, or choose the preset small.")
+    if config.device == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what determinism asks of cuBLAS
     torch.set_num_threads(config.threads)
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # no kernel of ours reads it

@@ -39,6 +39,24 @@ def test_negatives_come_from_the_neighbourhood_in_time():
     assert np.abs(drawn - items[:, None]).max() <= negatives.window_of(count)
 
 
+def test_uniform_negatives_are_any_items_that_the_user_never_took():
+    users, items = np.repeat(np.arange(2000), 2), np.tile([0, 1], 2000)
+    taken = negatives.taken_keys(users, items, 50)
+    drawn = negatives.sample_uniformly(users, taken, 50, 4, np.random.default_rng(0))
+    assert drawn.min() == 2
+    counts = np.bincount(drawn.ravel(), minlength=50)[2:]
+    assert np.abs(counts / counts.mean() - 1).max() < 0.25
+    assert all(len(set(row)) == 4 for row in drawn.tolist())
+
+
+def test_the_manifest_says_where_negatives_were_drawn_from(ingested):
+    contemporary, uniform = ingested(), ingested(negative_sampling="uniform")
+    assert "nearest in time" in contemporary.facts["sampling"]["negatives"]
+    assert "window_events" in contemporary.facts["sampling"]
+    assert "uniformly" in uniform.facts["sampling"]["negatives"]
+    assert "window_events" not in uniform.facts["sampling"]
+
+
 def test_popularity_ranks_sampled_impressions_at_chance(world):
     popularity = np.bincount(world.log.items, minlength=len(world.item_ids) + 1)
     shown = world.impressions("train")

@@ -20,7 +20,7 @@ from reaseq.config import SequentialConfig
 from reaseq.data.dataset import Dataset
 from reaseq.ranking.errors import RankingError
 from reaseq.ranking.scoring import CatalogueRanks
-from reaseq.ranking.sequential.full_ranking import Targets, mean_ndcg, rank_targets
+from reaseq.ranking.sequential.full_ranking import Score, Targets, mean_ndcg, rank_targets
 from reaseq.ranking.sequential.loss import catalogue_cross_entropy
 from reaseq.ranking.sequential.model import SasRec
 from reaseq.ranking.sequential.rows import Rows, last_events
@@ -84,6 +84,11 @@ def fit(
 
 def rank_held_out(model: SasRec, data: Dataset, targets: Targets, seed: int) -> CatalogueRanks:
     """Full ranking of the targets by the model, which is left in evaluation mode."""
+    return rank_targets(data, targets, next_item_scores(model, data), seed)
+
+
+def next_item_scores(model: SasRec, data: Dataset) -> Score:
+    """The model, put in evaluation mode, as what scores all items after a history."""
     model.eval()
     with torch.no_grad():
         candidates = model.candidates()
@@ -94,7 +99,7 @@ def rank_held_out(model: SasRec, data: Dataset, targets: Targets, seed: int) -> 
         scores: np.ndarray = model.scores(read, candidates).cpu().numpy()
         return scores
 
-    return rank_targets(data, targets, score, seed)
+    return score
 
 
 def _epochs(done: Progress, config: SequentialConfig) -> Iterator[int]:
