@@ -43,6 +43,7 @@ VERSIONS = {
     "knowledge": 1,
     "item_vectors": 1,
     "denoiser": 2,
+    "decoder": 1,
     "inferred_behaviors": 1,
     "ranker": 2,
     "arm": 1,

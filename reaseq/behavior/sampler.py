@@ -9,12 +9,14 @@ are never attended to.
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from reaseq.behavior.denoiser import ReaSeqDenoiser
+from reaseq.behavior.noise import UserNoise
 from reaseq.behavior.slots import Inserted, SlotBatch
 
 TIE_BREAK = 1e-3
@@ -34,6 +36,23 @@ class Sampled:
     latent: Tensor
 
 
+class BehaviorSampler(Protocol):
+    """Fills in slots that were inserted: reverse diffusion here, one code after the other in `generation`."""
+
+    forwards: int
+    """Forwards of a batch so far, both branches counted."""
+    sequential: int
+    """Forwards of one call that wait for each other."""
+
+    @property
+    def model(self) -> ReaSeqDenoiser: ...
+    @property
+    def inside(self) -> int:
+        """Slots it wants between behaviours; the others come after the end."""
+
+    def sample(self, inserted: Inserted, keys: np.ndarray) -> Sampled: ...
+
+
 class Sampler:
     """Fills in inserted slots and counts the forwards it takes.
 
@@ -48,11 +67,10 @@ class Sampler:
     ):
         self.model = model
         self.steps, self.guidance, self.temperature = steps, guidance, temperature
-        self.forwards = 0
+        self.forwards, self.sequential = 0, steps
+        self.inside = slots // 3
         config = model.config
-        shape = (steps, slots, config.levels, config.codebook_size)
-        uniform = np.random.default_rng([seed, 4_002]).random(shape, dtype=np.float32)
-        self._noise = torch.from_numpy(-np.log(-np.log(np.clip(uniform, 1e-7, 1 - 1e-7)))).to(model.device)
+        self._noise = UserNoise((steps, slots, config.levels, config.codebook_size), seed, model.device)
 
     @torch.no_grad()
     def sample(self, inserted: Inserted, keys: np.ndarray) -> Sampled:
@@ -79,7 +97,7 @@ class Sampler:
             if self.guidance > 0:
                 free = self._unconditional(alone, codes, step)
                 log_probs = ((1 + self.guidance) * log_probs - self.guidance * free).log_softmax(-1)
-            noise = self._noise_of(step, turn)
+            noise = self._noise.of(step, turn)
             choice = (log_probs + self.temperature * noise if self.temperature > 0 else log_probs).argmax(-1)
             confidence = log_probs.gather(-1, choice[..., None])[..., 0] + TIE_BREAK * noise[..., 0]
             keep = _most_confident(confidence, masked, slots * levels * (step + 1) // self.steps)
@@ -103,14 +121,6 @@ class Sampler:
         masked = codes[:1].expand(len(buckets), -1, -1)
         shared = SlotBatch(masked, recency, gap, torch.zeros_like(gap), torch.ones_like(gap, dtype=torch.bool))
         return self.model.code_logits(self._forward(shared, masked)).log_softmax(-1)[row]
-
-    def _noise_of(self, step: int, turn: Tensor) -> Tensor:
-        """One table of noise, which each user reads from a place of its own: slots and codes are rotated by the key."""
-        noise = self._noise[step]
-        slots, _, size = noise.shape
-        slot = (torch.arange(slots, device=turn.device) + turn[:, None] // size) % slots
-        code = (torch.arange(size, device=turn.device) + turn[:, None]) % size
-        return noise[slot].gather(3, code[:, None, None].expand(len(turn), *noise.shape))
 
 
 def _most_confident(confidence: Tensor, masked: Tensor, settled: int) -> Tensor:
