@@ -10,6 +10,8 @@ that none of its codes was predicted from them. Recency, the rank from the end, 
 generate is.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -19,7 +21,12 @@ from reaseq.behavior.slots import SlotBatch
 
 
 class ReaSeqDecoderConfig(ReaSeqDenoiserConfig):
+    """That of the denoiser."""
+
     model_type = "reaseq_decoder"
+
+    def __init__(self, **kwargs: Any):  # transformers gives a class without one the fields of a dataclass
+        super().__init__(**kwargs)
 
 
 class ReaSeqDecoder(ReaSeqDenoiser):

@@ -28,7 +28,13 @@ Z, CODES = toy_tables()
 
 def toy_decoder(seed: int = 0) -> ReaSeqDecoder:
     torch.manual_seed(seed)
-    return ReaSeqDecoder(ReaSeqDecoderConfig(**toy_model().config.to_diff_dict())).eval()
+    of = toy_model().config
+    shape = ReaSeqDecoderConfig(
+        levels=of.levels, codebook_size=of.codebook_size, hidden_size=of.hidden_size, max_slots=of.max_slots,
+        num_hidden_layers=of.num_hidden_layers, num_attention_heads=of.num_attention_heads,
+        action_names=of.action_names,
+    )  # fmt: skip
+    return ReaSeqDecoder(shape).eval()
 
 
 def _batch(length: int) -> SlotBatch:
