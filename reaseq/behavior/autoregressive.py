@@ -39,11 +39,13 @@ class ReaSeqDecoder(ReaSeqDenoiser):
     config_class = ReaSeqDecoderConfig
     base_model_prefix = "decoder"
 
-    def forward(self, batch: SlotBatch, wanted: Tensor | None = None) -> Tensor:
-        """[B, S, L, d]; those of absent slots, which stand at the end, mean nothing. `wanted` as of the denoiser."""
+    def forward(self, batch: SlotBatch, wanted: Tensor | None = None, kept: list[KeysValues] | None = None) -> Tensor:
+        """[B, S, L, d]; those of absent slots, which stand at the end, mean nothing. The rest as of the denoiser."""
         x = self.tokens(batch)[:, :-1]  # nothing follows the last one
         for block in self.layers:
-            x = block.traced(x, None, causal=True)[0]
+            x, read = block(x, None, causal=True)
+            if kept is not None:
+                kept.append(read)
         hidden = self.head(self.norm(x)).view(*batch.codes.shape, -1) + self.context_gain * self._context(batch.codes)
         if wanted is None:
             return hidden
@@ -97,7 +99,7 @@ class Decoding:
         self.width = x.shape[1] + slots.codes.shape[1] * levels
         self._kept: list[KeysValues] = []
         for block in model.layers:
-            x, read = block.traced(x, None, causal=True)
+            x, read = block(x, None, causal=True)
             self._kept.append(KeysValues(*(_with_room(part, self.width) for part in (read.keys, read.values))))
         self._last = count * levels
         self._place = torch.arange(self.width, device=x.device)

@@ -51,12 +51,17 @@ class SlotEmbedding(nn.Module):
 
     def forward(self, batch: SlotBatch) -> tuple[Tensor, Tensor]:
         """h⁰ [B, S, L, d], and the context [B, 1, L, d]: per level the mean embedding of the codes that are visible."""
+        x, total, known = self.sums(batch)
+        return x, total / known.clamp(min=1)
+
+    def sums(self, batch: SlotBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """h⁰, and what the context is the quotient of: sum [B, 1, L, d] and number [B, 1, L, 1] of visible codes."""
         codes = self.of_codes(batch.codes)
         known = (batch.present[:, :, None] & (batch.codes != self.code.shape[1] - 1))[..., None]
-        context = (codes * known).sum(1, keepdim=True) / known.sum(1, keepdim=True).clamp(min=1)
         slot = self.recency(batch.recency) + self.gap(batch.gap) + self.action(batch.action)
         slot = slot + self.slot(codes.mean(2))
-        return codes + self.level + slot[:, :, None], context
+        x = codes + self.level + slot[:, :, None]
+        return x, (codes * known).sum(1, keepdim=True), known.sum(1, keepdim=True)
 
 
 class Block(nn.Module):
@@ -71,14 +76,11 @@ class Block(nn.Module):
         self.gate_up = nn.Linear(width, 2 * inner, bias=False)
         self.mlp_out = nn.Linear(inner, width, bias=False)
 
-    def forward(self, x: Tensor, keys: Tensor | None, wanted: Tensor | None = None) -> Tensor:
-        """x [B, T, d]; keys bool [B, 1, 1, T]; `wanted` int64 [B, T', 1]: tokens to put out, all if None."""
-        return self.traced(x, keys, wanted)[0]
-
-    def traced(
+    def forward(
         self, x: Tensor, keys: Tensor | None, wanted: Tensor | None = None, *, causal: bool = False
     ) -> tuple[Tensor, "KeysValues"]:
-        """As `forward`, with the keys and values of all tokens; `causal` lets a token see none after it."""
+        """x [B, T, d]; keys bool [B, 1, 1, T]; `wanted` int64 [B, T', 1]: tokens to put out, all if None; `causal` lets
+        a token see none after it. Gives them with the keys and values of all."""
         batch, tokens, width = x.shape
         split = (self.heads, width // self.heads)
         normed = self.attention_norm(x)
@@ -143,22 +145,23 @@ class ReaSeqDenoiser(PreTrainedModel):
         self.log_scale = nn.Parameter(torch.empty(()))
         self.post_init()
 
-    def forward(self, batch: SlotBatch, wanted: Tensor | None = None) -> Tensor:
+    def forward(self, batch: SlotBatch, wanted: Tensor | None = None, kept: list["KeysValues"] | None = None) -> Tensor:
         """Hidden states [B, S, L, d]; those of absent slots mean nothing. With `wanted` int64 [B, S'] those of these
-        slots alone, [B, S', L, d], which saves most of the last block."""
+        slots alone, [B, S', L, d], which saves most of the last block. Each block's keys and values are appended to
+        `kept`."""
         x, context = self.embedding(batch)
         sequences, slots, levels, width = x.shape
         keys = None  # a batch without padding needs no mask, and is faster without
         if not bool(batch.present.all()):
             keys = batch.present.repeat_interleave(levels, 1)[:, None, None]
         x = x.view(sequences, slots * levels, width)
-        *early, last = self.blocks
-        for block in early:
-            x = block(x, keys)
         tokens = None
         if wanted is not None:
             tokens = (wanted[..., None] * levels + torch.arange(levels, device=x.device)).flatten(1)[..., None]
-        x = last(x, keys, tokens)
+        for block in self.layers:
+            x, read = block(x, keys, tokens if block is self.blocks[-1] else None)
+            if kept is not None:
+                kept.append(read)
         return self.head(self.norm(x)).view(sequences, -1, levels, width) + self.context_gain * context
 
     @property

@@ -4,6 +4,8 @@ One code after the other, so S'·L forwards that wait for each other, all but th
 is on, is that of the sampler: the unconditional branch has read the start token and what was generated.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -31,7 +33,7 @@ class Generator:
     def __init__(self, model: ReaSeqDecoder, *, slots: int, guidance: float, temperature: float, seed: int):
         self.model = model
         self.guidance, self.temperature = guidance, temperature
-        self.forwards = 0
+        self.forwards, self.dense_forwards = 0, 0.0
         self.sequential = slots * model.config.levels
         shape = (1, slots, model.config.levels, model.config.codebook_size)
         self._noise = UserNoise(shape, seed, model.device)
@@ -66,6 +68,8 @@ class Generator:
                     for branch in branches:
                         branch.read(codes[-1], slot, level)
             latents.append(self.model.latent(torch.stack(states, 1)))
+        free = (len(branches) - 1) * slots / inserted.batch.present.sum(1).double()
+        self.dense_forwards += (1 + free).sum().item()  # a row is read once, token by token, start for the last code
         shape = (len(keys), slots, levels)
         return Sampled(
             torch.stack(codes, 1).view(shape).cpu(),
@@ -90,4 +94,4 @@ def _split(inserted: Inserted) -> tuple[SlotBatch, SlotBatch]:
     there = column < count[:, None]
     history = batch.take(column.expand(len(count), -1))
     codes = history.codes.masked_fill(~there[..., None], 0)
-    return SlotBatch(codes, history.recency, history.gap, history.action, there), batch.take(index)
+    return replace(history, codes=codes, present=there), batch.take(index)

@@ -1,6 +1,6 @@
 """What the autoregressive decoder is fitted on, and the measure that its best epoch is chosen by."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from reaseq.behavior.generation import Generator
 from reaseq.behavior.grounding import score_catalogue
 from reaseq.behavior.inpainting import Inpainting
 from reaseq.behavior.loss import Loss, info_nce
-from reaseq.behavior.slots import Sequences, SlotBatch, gather_sequences, insert_masks, slot_batch
+from reaseq.behavior.slots import Sequences, gather_sequences, insert_masks, slot_batch
 from reaseq.behavior.training import Tables
 from reaseq.config import BehaviorConfig
 
@@ -34,7 +34,7 @@ def decoding(
     whole = slot_batch(sequences, tables.codes)
     told = 1 + (rng.random(len(sequences.items)) * sequences.present.sum(1)).astype(np.int64)
     action = whole.action.masked_fill(torch.from_numpy(np.arange(sequences.items.shape[1]) >= told[:, None]), 0)
-    batch = SlotBatch(whole.codes, whole.recency, whole.gap, action, whole.present).to(model.device)
+    batch = replace(whole, action=action).to(model.device)
     hidden = model(batch)
     weight = (1.0 / (batch.present.sum(1) * model.config.levels))[:, None].expand(batch.present.shape)[batch.present]
     code = hidden.new_zeros(())

@@ -46,6 +46,10 @@ class SlotBatch:
     def to(self, device: torch.device | str) -> "SlotBatch":
         return SlotBatch(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
 
+    def rows(self, index: Tensor) -> "SlotBatch":
+        """The sequences at `index` int64 [B']."""
+        return SlotBatch(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
     def take(self, index: Tensor) -> "SlotBatch":
         """The slots at `index` int64 [B, S'], with buckets as they are."""
         wide = index[..., None].expand(*index.shape, self.codes.shape[-1])

@@ -177,6 +177,7 @@ def _infer(
         guidance=behavior.guidance,
         temperature=behavior.temperature,
         seed=config.seed,
+        refresh=behavior.cache_refresh,
     )
     rules = Rules(behavior.inferred, behavior.mmr_lambda, floor)
     version = f"gbr-{key[:12]}"

@@ -113,6 +113,8 @@ def test_generating_takes_one_forward_a_code_and_branch(guidance: float, branche
     _, generator = _generate([0, 1], guidance)
     assert generator.sequential == SLOTS * LEVELS
     assert generator.forwards == branches * SLOTS * LEVELS
+    lengths = np.array(LENGTHS[:2])  # each row is read once, the unconditional one from its start token
+    assert generator.dense_forwards == pytest.approx((1 + (branches - 1) * SLOTS / (lengths + SLOTS)).sum())
 
 
 def test_grounding_takes_what_was_generated() -> None:

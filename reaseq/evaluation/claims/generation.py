@@ -32,10 +32,11 @@ class Generation:
     def sampler(self, config: BehaviorConfig, device: str, seed: int) -> BehaviorSampler:
         """Ready to be asked; seed is of the noise."""
         slots = config.inferred + config.spare_slots
-        asked: dict[str, Any] = {"guidance": self.guidance, "temperature": config.temperature, "seed": seed}
+        asked: dict[str, Any] = {"slots": slots, "guidance": self.guidance, "temperature": config.temperature}
         if self.steps is None:
-            return Generator(place(load_model(self.fitted.path, ReaSeqDecoder), device), slots=slots, **asked)
-        return Sampler(place(load_denoiser(self.fitted.path), device), slots=slots, steps=self.steps, **asked)
+            return Generator(place(load_model(self.fitted.path, ReaSeqDecoder), device), seed=seed, **asked)
+        asked |= {"steps": self.steps, "refresh": config.cache_refresh}
+        return Sampler(place(load_denoiser(self.fitted.path), device), seed=seed, **asked)
 
 
 def ways(denoiser: Artifact, decoder: Artifact, steps: list[int], guidance: float) -> list[Generation]:

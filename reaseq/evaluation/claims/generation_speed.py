@@ -21,8 +21,8 @@ _REPEATS = 3
 
 
 def speed(way: Generation, config: RunConfig, vectors: ItemVectors, hidden: Hidden, seed: int) -> dict[str, float]:
-    """Forwards of a call that wait for each other, and how long sampling alone takes, without grounding: median of three
-    calls after one to warm up.
+    """What a call computes and how long sampling alone takes, without grounding: median of three calls after one to
+    warm up.
 
     Args:
         config: sections `behavior`, `threads`, `device`.
@@ -37,6 +37,7 @@ def speed(way: Generation, config: RunConfig, vectors: ItemVectors, hidden: Hidd
         seconds = {size: _seconds(sampler, behavior, vectors, log, hidden.user, size) for size in (ALONE, MANY)}
     return {
         "sequential steps": sampler.sequential,
+        "dense forwards a user": round(sampler.dense_forwards / ((1 + _REPEATS) * (ALONE + MANY)), 3),
         "ms a user, batch of 1": round(1000 * seconds[ALONE], 2),
         "users/s, batch of 256": round(MANY / seconds[MANY], 1),
     }
