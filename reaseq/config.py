@@ -133,6 +133,9 @@ class BehaviorConfig(Section):
     inferred: int = 10
     spare_slots: int = 4
     reverse_steps: int = 8
+    cache_refresh: int = Field(1, ge=1)
+    """Reverse steps from one that computes the whole sequence to the next; between them keys and values of the history
+    are kept. 1 computes everything at every step and is exact."""
     guidance: float = Field(1.0, ge=0)
     """w of classifier-free guidance; 0 does without the unconditional branch and halves the cost."""
     temperature: float = Field(0.5, ge=0)

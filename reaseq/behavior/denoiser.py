@@ -8,8 +8,9 @@ own slot's mean code embedding, without which the codes of neighbouring slots co
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -42,16 +43,25 @@ class SlotEmbedding(nn.Module):
         self.action = nn.Embedding(len(config.action_names) + 1, width)
         self.slot = nn.Linear(width, width, bias=False)
 
+    def of_codes(self, codes: Tensor) -> Tensor:
+        """Code embeddings [..., L, d] of codes int64 [..., L]."""
+        levels, size, width = self.code.shape
+        first = torch.arange(levels, device=codes.device) * size
+        return F.embedding(codes + first, self.code.reshape(levels * size, width))
+
     def forward(self, batch: SlotBatch) -> tuple[Tensor, Tensor]:
         """h⁰ [B, S, L, d], and the context [B, 1, L, d]: per level the mean embedding of the codes that are visible."""
-        levels, size, width = self.code.shape
-        first = torch.arange(levels, device=batch.codes.device) * size
-        codes = F.embedding(batch.codes + first, self.code.reshape(levels * size, width))
-        known = (batch.present[:, :, None] & (batch.codes != size - 1))[..., None]
-        context = (codes * known).sum(1, keepdim=True) / known.sum(1, keepdim=True).clamp(min=1)
+        x, total, known = self.sums(batch)
+        return x, total / known.clamp(min=1)
+
+    def sums(self, batch: SlotBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """h⁰, and what the context is the quotient of: sum [B, 1, L, d] and number [B, 1, L, 1] of visible codes."""
+        codes = self.of_codes(batch.codes)
+        known = (batch.present[:, :, None] & (batch.codes != self.code.shape[1] - 1))[..., None]
         slot = self.recency(batch.recency) + self.gap(batch.gap) + self.action(batch.action)
         slot = slot + self.slot(codes.mean(2))
-        return codes + self.level + slot[:, :, None], context
+        x = codes + self.level + slot[:, :, None]
+        return x, (codes * known).sum(1, keepdim=True), known.sum(1, keepdim=True)
 
 
 class Block(nn.Module):
@@ -66,8 +76,11 @@ class Block(nn.Module):
         self.gate_up = nn.Linear(width, 2 * inner, bias=False)
         self.mlp_out = nn.Linear(inner, width, bias=False)
 
-    def forward(self, x: Tensor, keys: Tensor | None, wanted: Tensor | None = None) -> Tensor:
-        """x [B, T, d]; keys bool [B, 1, 1, T]; `wanted` int64 [B, T', 1]: tokens to put out, all if None."""
+    def forward(
+        self, x: Tensor, keys: Tensor | None, wanted: Tensor | None = None, *, causal: bool = False
+    ) -> tuple[Tensor, "KeysValues"]:
+        """x [B, T, d]; keys bool [B, 1, 1, T]; `wanted` int64 [B, T', 1]: tokens to put out, all if None; `causal` lets
+        a token see none after it. Gives them with the keys and values of all."""
         batch, tokens, width = x.shape
         split = (self.heads, width // self.heads)
         normed = self.attention_norm(x)
@@ -78,10 +91,31 @@ class Block(nn.Module):
             x = x.gather(1, index)
             query = F.linear(normed.gather(1, index), self.qkv.weight[:width]).unflatten(-1, split).transpose(1, 2)
             key, value = F.linear(normed, self.qkv.weight[width:]).view(batch, tokens, 2, *split).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=keys)
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=keys, is_causal=causal)
+        return self._after(x, mixed), KeysValues(key, value)
+
+    def resumed(self, x: Tensor, kept: "KeysValues", places: Tensor, keys: Tensor | None) -> Tensor:
+        """x [B, T', d], the tokens at `places` int64 [B, T'] alone: their keys and values replace the kept ones there,
+        in place, and they attend to all that is kept."""
+        split = (self.heads, x.shape[-1] // self.heads)
+        query, key, value = self.qkv(self.attention_norm(x)).unflatten(-1, (3, *split)).permute(2, 0, 3, 1, 4)
+        index = places[:, None, :, None].expand_as(key)
+        kept.keys.scatter_(2, index, key)
+        kept.values.scatter_(2, index, value)
+        return self._after(x, F.scaled_dot_product_attention(query, kept.keys, kept.values, attn_mask=keys))
+
+    def _after(self, x: Tensor, mixed: Tensor) -> Tensor:
         x = x + self.attention_out(mixed.transpose(1, 2).flatten(2))
         gate, up = self.gate_up(self.mlp_norm(x)).chunk(2, -1)
         return x + self.mlp_out(F.silu(gate) * up)
+
+
+@dataclass(frozen=True)
+class KeysValues:
+    """What one block's tokens are attended by: keys and values, each [B, heads, T, d/heads]."""
+
+    keys: Tensor
+    values: Tensor
 
 
 class ReaSeqDenoiser(PreTrainedModel):
@@ -92,7 +126,7 @@ class ReaSeqDenoiser(PreTrainedModel):
     similarity instead of having to find that first.
     """
 
-    config_class = ReaSeqDenoiserConfig
+    config_class: type[ReaSeqDenoiserConfig] = ReaSeqDenoiserConfig
     base_model_prefix = "denoiser"
     main_input_name = "codes"
     _supports_sdpa = True
@@ -111,23 +145,29 @@ class ReaSeqDenoiser(PreTrainedModel):
         self.log_scale = nn.Parameter(torch.empty(()))
         self.post_init()
 
-    def forward(self, batch: SlotBatch, wanted: Tensor | None = None) -> Tensor:
+    def forward(self, batch: SlotBatch, wanted: Tensor | None = None, kept: list["KeysValues"] | None = None) -> Tensor:
         """Hidden states [B, S, L, d]; those of absent slots mean nothing. With `wanted` int64 [B, S'] those of these
-        slots alone, [B, S', L, d], which saves most of the last block."""
+        slots alone, [B, S', L, d], which saves most of the last block. Each block's keys and values are appended to
+        `kept`."""
         x, context = self.embedding(batch)
         sequences, slots, levels, width = x.shape
         keys = None  # a batch without padding needs no mask, and is faster without
         if not bool(batch.present.all()):
             keys = batch.present.repeat_interleave(levels, 1)[:, None, None]
         x = x.view(sequences, slots * levels, width)
-        *early, last = self.blocks
-        for block in early:
-            x = block(x, keys)
         tokens = None
         if wanted is not None:
             tokens = (wanted[..., None] * levels + torch.arange(levels, device=x.device)).flatten(1)[..., None]
-        x = last(x, keys, tokens)
+        for block in self.layers:
+            x, read = block(x, keys, tokens if block is self.blocks[-1] else None)
+            if kept is not None:
+                kept.append(read)
         return self.head(self.norm(x)).view(sequences, -1, levels, width) + self.context_gain * context
+
+    @property
+    def layers(self) -> list[Block]:
+        """The blocks, first to last."""
+        return [block for block in self.blocks if isinstance(block, Block)]
 
     def code_logits(self, hidden: Tensor) -> Tensor:
         """[..., L, d] → logits [..., L, K]."""
@@ -208,7 +248,10 @@ def _frames(levels: int, part: int, width: int, generator: torch.Generator) -> l
     return [torch.linalg.qr(torch.randn(part, width, generator=generator)).Q for _ in range(levels)]
 
 
-def place(model: ReaSeqDenoiser, device: str) -> ReaSeqDenoiser:
+Model = TypeVar("Model", bound=ReaSeqDenoiser)
+
+
+def place(model: Model, device: str) -> Model:
     """Move the model to a device, in place. (`PreTrainedModel.to` is wrapped so that its type is lost.)"""
     nn.Module.to(model, torch.device(device))
     return model
@@ -238,14 +281,26 @@ def load_denoiser(folder: Path) -> ReaSeqDenoiser:
     Raises:
         BehaviorError: the folder holds none.
     """
+    return load_model(folder, ReaSeqDenoiser)
+
+
+def load_model(folder: Path, kind: type[Model]) -> Model:
+    """A saved model of this very class, ready to infer.
+
+    Raises:
+        BehaviorError: the folder holds none.
+    """
     try:
         with _no_bars():
-            loaded: Any = ReaSeqDenoiser.from_pretrained(folder, local_files_only=True, output_loading_info=True)
+            loaded: Any = kind.from_pretrained(folder, local_files_only=True, output_loading_info=True)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise BehaviorError(f"no denoiser can be loaded from {folder} ({error}); fit it again.") from error
-    model: ReaSeqDenoiser
+    model: Model
     model, report = loaded
     wrong = sorted(map(str, [*report["missing_keys"], *report["unexpected_keys"], *report["mismatched_keys"]]))
     if wrong:
         raise BehaviorError(f"denoiser {folder}: weights {', '.join(wrong)} are not those of this model; fit it again.")
+    said = model.config.architectures
+    if said != [kind.__name__]:  # a denoiser and a decoder have weights of the same names and shapes
+        raise BehaviorError(f"{folder} holds a model of {said}, and {kind.__name__} is wanted.")
     return model.eval()

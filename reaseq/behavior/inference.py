@@ -12,7 +12,7 @@ import torch
 from reaseq import progress
 from reaseq.artifacts import whole
 from reaseq.behavior.grounding import Catalogue, Grounded, Rules, ground
-from reaseq.behavior.sampler import Sampler
+from reaseq.behavior.sampler import BehaviorSampler
 from reaseq.behavior.slots import gather_sequences, insert_masks
 from reaseq.config import BehaviorConfig
 from reaseq.data import EventLog
@@ -41,7 +41,7 @@ class View:
 class Inferrer:
     """Everything that inference needs beside a view."""
 
-    sampler: Sampler
+    sampler: BehaviorSampler
     vectors: ItemVectors
     item_ids: list[str]
     rules: Rules
@@ -63,7 +63,8 @@ class Inferrer:
         starts, ends = offsets[users], offsets[users + 1]
         recent = gather_sequences(log, np.maximum(starts, ends - self.config.max_slots), ends)
         slots = self.config.inferred + self.config.spare_slots
-        inserted = insert_masks(recent, self.vectors.codes, self.sampler.model.config.mask_code, slots)
+        mask_code = self.sampler.model.config.mask_code
+        inserted = insert_masks(recent, self.vectors.codes, mask_code, slots, self.sampler.inside)
         sampled = self.sampler.sample(inserted, noise_keys(log.user_ids[users], view.snapshot))
         grounded = ground(
             sampled.latent,

@@ -42,10 +42,14 @@ class Inpainting:
             hits += self._count(score, np.array([start]), np.array([at]), k)
         return hits / len(self.corpus.held_at)
 
-    @torch.no_grad()
     def _hits(self, model: ReaSeqDenoiser, low: int, k: int) -> int:
         starts, ends = self.corpus.held_start[low : low + BATCH], self.corpus.held_at[low : low + BATCH]
-        windows = gather_sequences(self.corpus.log, np.maximum(starts, ends + 1 - self.longest), ends + 1)
+        return self._count(self.scores(model, starts, ends).cpu(), starts, ends, k)
+
+    @torch.no_grad()
+    def scores(self, model: ReaSeqDenoiser, starts: np.ndarray, at: np.ndarray) -> torch.Tensor:
+        """[n, C] of the catalogue's items for the behaviours at these events, whose history starts there."""
+        windows = gather_sequences(self.corpus.log, np.maximum(starts, at + 1 - self.longest), at + 1)
         batch = slot_batch(windows, self.codes)
         rows, last = torch.arange(len(starts)), batch.present.sum(1) - 1
         codes, action = batch.codes.clone(), batch.action.clone()
@@ -54,8 +58,7 @@ class Inpainting:
         hidden = model(noisy)[rows, last]
         log_probs = model.code_logits(hidden).log_softmax(-1)
         catalogue = self.catalogue.to(model.device)
-        score = score_catalogue(model.latent(hidden), log_probs, catalogue, model.latent_scale.item())
-        return self._count(score.cpu(), starts, ends, k)
+        return score_catalogue(model.latent(hidden), log_probs, catalogue, model.latent_scale.item())
 
     def _count(self, score: torch.Tensor, starts: np.ndarray, at: np.ndarray, k: int) -> int:
         items = self.corpus.log.items

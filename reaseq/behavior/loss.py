@@ -43,10 +43,11 @@ def masked_loss(
         here = masked[:, :, level]
         loss = F.cross_entropy(logits, batch.codes[:, :, level][here], reduction="none")
         code = code + (loss * weight[:, :, level][here]).sum()
-    return Loss(code / len(batch.codes), _info_nce(model, hidden, masked.any(2), items, vectors))
+    return Loss(code / len(batch.codes), info_nce(model, hidden, masked.any(2), items, vectors))
 
 
-def _info_nce(model: ReaSeqDenoiser, hidden: Tensor, slots: Tensor, items: Tensor, vectors: Tensor) -> Tensor:
+def info_nce(model: ReaSeqDenoiser, hidden: Tensor, slots: Tensor, items: Tensor, vectors: Tensor) -> Tensor:
+    """Mean InfoNCE of ẑ against the batch's distinct items, over slots bool [B, S] of hidden states [B, S, L, d]."""
     wanted = items[slots]
     if len(wanted) == 0:
         return hidden.new_zeros(())

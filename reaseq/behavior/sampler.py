@@ -9,13 +9,16 @@ are never attended to.
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from reaseq.behavior.denoiser import ReaSeqDenoiser
-from reaseq.behavior.slots import Inserted, SlotBatch
+from reaseq.behavior.kept_history import Branch, Work
+from reaseq.behavior.noise import UserNoise
+from reaseq.behavior.slots import Inserted
 
 TIE_BREAK = 1e-3
 """Slots with equal buckets have equal predictions; this much noise on log-confidence decides which is settled first."""
@@ -34,6 +37,25 @@ class Sampled:
     latent: Tensor
 
 
+class BehaviorSampler(Protocol):
+    """Fills in slots that were inserted: reverse diffusion here, one code after the other in `generation`."""
+
+    forwards: int
+    """Forwards of a batch so far, both branches counted."""
+    dense_forwards: float
+    """What was computed so far, in forwards of a user's whole sequence, summed over users."""
+    sequential: int
+    """Forwards of one call that wait for each other."""
+
+    @property
+    def model(self) -> ReaSeqDenoiser: ...
+    @property
+    def inside(self) -> int:
+        """Slots it wants between behaviours; the others come after the end."""
+
+    def sample(self, inserted: Inserted, keys: np.ndarray) -> Sampled: ...
+
+
 class Sampler:
     """Fills in inserted slots and counts the forwards it takes.
 
@@ -41,18 +63,27 @@ class Sampler:
         model: in eval mode.
         slots: inserted per user. steps: R. guidance: w; 0 does without the unconditional branch.
         temperature: of the Gumbel noise on the choice of a code, 0 takes the most probable. seed: of that noise.
+        refresh: steps from one dense step to the next; 1 computes everything at every step, see `kept_history`.
     """
 
     def __init__(
-        self, model: ReaSeqDenoiser, *, slots: int, steps: int, guidance: float, temperature: float, seed: int
+        self,
+        model: ReaSeqDenoiser,
+        *,
+        slots: int,
+        steps: int,
+        guidance: float,
+        temperature: float,
+        seed: int,
+        refresh: int = 1,
     ):
         self.model = model
         self.steps, self.guidance, self.temperature = steps, guidance, temperature
-        self.forwards = 0
+        self.refresh = refresh
+        self.forwards, self.sequential, self.dense_forwards = 0, steps, 0.0
+        self.inside = slots // 3
         config = model.config
-        shape = (steps, slots, config.levels, config.codebook_size)
-        uniform = np.random.default_rng([seed, 4_002]).random(shape, dtype=np.float32)
-        self._noise = torch.from_numpy(-np.log(-np.log(np.clip(uniform, 1e-7, 1 - 1e-7)))).to(model.device)
+        self._noise = UserNoise((steps, slots, config.levels, config.codebook_size), seed, model.device)
 
     @torch.no_grad()
     def sample(self, inserted: Inserted, keys: np.ndarray) -> Sampled:
@@ -66,20 +97,21 @@ class Sampler:
         users, slots, levels = alone.codes.shape
         size, mask_code = self.model.config.codebook_size, self.model.config.mask_code
         turn = torch.from_numpy(np.asarray(keys, np.int64)).to(index.device)
+        work = Work()
+        given = Branch(self.model, batch, index, work)
+        free = Branch(self.model, alone, None, work) if self.guidance > 0 else None
         codes = alone.codes
+        masked = codes == mask_code
         settled = alone.codes.new_full((users, slots, levels, size), 0, dtype=torch.float32)
         latents = settled.new_zeros(users, slots, self.model.config.vector_size)
-        rows = torch.arange(users, device=index.device)[:, None]
         for step in range(self.steps):
-            masked = codes == mask_code
-            full = batch.codes.clone()
-            full[rows, index] = codes
-            hidden = self._forward(batch, full, index)  # [B, S', L, d]
+            recent, masked = masked, codes == mask_code
+            hidden = self._hidden(given, codes, recent, step)  # [B, S', L, d]
             log_probs = self.model.code_logits(hidden).log_softmax(-1)
-            if self.guidance > 0:
-                free = self._unconditional(alone, codes, step)
-                log_probs = ((1 + self.guidance) * log_probs - self.guidance * free).log_softmax(-1)
-            noise = self._noise_of(step, turn)
+            if free is not None:
+                unguided = self.model.code_logits(self._hidden(free, codes, recent, step)).log_softmax(-1)
+                log_probs = ((1 + self.guidance) * log_probs - self.guidance * unguided).log_softmax(-1)
+            noise = self._noise.of(step, turn)
             choice = (log_probs + self.temperature * noise if self.temperature > 0 else log_probs).argmax(-1)
             confidence = log_probs.gather(-1, choice[..., None])[..., 0] + TIE_BREAK * noise[..., 0]
             keep = _most_confident(confidence, masked, slots * levels * (step + 1) // self.steps)
@@ -87,30 +119,19 @@ class Sampler:
             settled = torch.where(keep[..., None], log_probs, settled)
             open_slots = masked.any(-1)[..., None]
             latents = torch.where(open_slots, self.model.latent(hidden), latents)
+        self.forwards += work.forwards
+        tokens = inserted.batch.present.sum(1) * levels
+        self.dense_forwards += work.dense_forwards(tokens, self.model.config.num_hidden_layers)
         return Sampled(codes.cpu(), settled.cpu(), latents.cpu())
 
-    def _forward(self, batch: SlotBatch, codes: Tensor, wanted: Tensor | None = None) -> Tensor:
-        self.forwards += 1
-        hidden: Tensor = self.model(SlotBatch(codes, batch.recency, batch.gap, batch.action, batch.present), wanted)
-        return hidden
-
-    def _unconditional(self, alone: SlotBatch, codes: Tensor, step: int) -> Tensor:
-        """Log-probabilities without history. While all is masked, users with the same buckets share one row."""
-        if step > 0:
-            return self.model.code_logits(self._forward(alone, codes)).log_softmax(-1)
-        buckets, row = torch.unique(torch.cat([alone.recency, alone.gap], 1), dim=0, return_inverse=True)
-        recency, gap = buckets.split(alone.gap.shape[1], 1)
-        masked = codes[:1].expand(len(buckets), -1, -1)
-        shared = SlotBatch(masked, recency, gap, torch.zeros_like(gap), torch.ones_like(gap, dtype=torch.bool))
-        return self.model.code_logits(self._forward(shared, masked)).log_softmax(-1)[row]
-
-    def _noise_of(self, step: int, turn: Tensor) -> Tensor:
-        """One table of noise, which each user reads from a place of its own: slots and codes are rotated by the key."""
-        noise = self._noise[step]
-        slots, _, size = noise.shape
-        slot = (torch.arange(slots, device=turn.device) + turn[:, None] // size) % slots
-        code = (torch.arange(size, device=turn.device) + turn[:, None]) % size
-        return noise[slot].gather(3, code[:, None, None].expand(len(turn), *noise.shape))
+    def _hidden(self, branch: Branch, codes: Tensor, recent: Tensor, step: int) -> Tensor:
+        keep = self.refresh > 1
+        if step % self.refresh == 0:
+            return (
+                branch.first(codes, keep=keep) if step == 0 and branch.index is None else branch.dense(codes, keep=keep)
+            )
+        inserted = codes.shape[1] * codes.shape[2]
+        return branch.partial(codes, recent, inserted - inserted * (step - 1) // self.steps)
 
 
 def _most_confident(confidence: Tensor, masked: Tensor, settled: int) -> Tensor:

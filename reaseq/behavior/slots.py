@@ -46,6 +46,10 @@ class SlotBatch:
     def to(self, device: torch.device | str) -> "SlotBatch":
         return SlotBatch(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
 
+    def rows(self, index: Tensor) -> "SlotBatch":
+        """The sequences at `index` int64 [B']."""
+        return SlotBatch(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
     def take(self, index: Tensor) -> "SlotBatch":
         """The slots at `index` int64 [B, S'], with buckets as they are."""
         wide = index[..., None].expand(*index.shape, self.codes.shape[-1])
@@ -118,17 +122,20 @@ class Inserted:
     times: np.ndarray
 
 
-def insert_masks(sequences: Sequences, codes: np.ndarray, mask_code: int, slots: int) -> Inserted:
-    """Add `slots` [MASK] slots to each user: a third halfway into the largest time gaps, the others after the end at
-    steps of the user's median gap. Where there are fewer gaps than a third of the slots, the rest goes after the end.
+def insert_masks(
+    sequences: Sequences, codes: np.ndarray, mask_code: int, slots: int, inside: int | None = None
+) -> Inserted:
+    """Add `slots` [MASK] slots to each user: `inside` of them (a third if None) halfway into the largest time gaps, the
+    others after the end at steps of the user's median gap. Where there are fewer gaps, the rest goes after the end.
     """
+    inside = slots // 3 if inside is None else inside
     present, times = sequences.present, sequences.times
     users, width = present.shape
     count = present.sum(1)
     gaps = np.where(present[:, 1:], np.diff(times, axis=1), 0)  # gap j lies between events j and j+1
     order = np.argsort(-gaps, axis=1, kind="stable")
     filled = np.zeros(gaps.shape, bool)
-    np.put_along_axis(filled, order[:, : slots // 3], True, axis=1)
+    np.put_along_axis(filled, order[:, :inside], True, axis=1)
     filled &= gaps > 0
     after = slots - filled.sum(1)
 

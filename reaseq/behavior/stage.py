@@ -1,6 +1,7 @@
 """The two stages of GBR: fitting the denoiser, and inferring behaviours with it."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +20,25 @@ from reaseq.behavior.inference import Inferrer, View, infer_resumably
 from reaseq.behavior.inpainting import Inpainting
 from reaseq.behavior.sampler import Sampler
 from reaseq.behavior.snapshots import Schedule, schedule, serving_pairs
-from reaseq.behavior.training import STAGE, Tables, fit
+from reaseq.behavior.training import STAGE, Objective, Tables, denoising, fit
 from reaseq.config import Json, RunConfig, digest
 from reaseq.data import Dataset, EventLog
 from reaseq.representation import ItemVectors
 from reaseq.schema import INFERRED_BEHAVIORS, SPLITS, VECTOR_DIM
+
+
+@dataclass(frozen=True)
+class Learner:
+    """What is fitted: a model of the denoiser's parts, what it learns from a batch, and how it is measured."""
+
+    name: str
+    model: type[ReaSeqDenoiser]
+    shape: type[ReaSeqDenoiserConfig]
+    objective: Objective
+    measure: type[Inpainting]
+
+
+DENOISER = Learner("denoiser", ReaSeqDenoiser, ReaSeqDenoiserConfig, denoising, Inpainting)
 
 
 def fit_denoiser(
@@ -35,13 +50,21 @@ def fit_denoiser(
         BehaviorError: fewer than two users have two events before the cut, or the item vectors are of other items.
     """
 
+    return fit_learner(DENOISER, config, dataset, item_vectors, out, workspace)
+
+
+def fit_learner(
+    learner: Learner, config: RunConfig, dataset: Artifact, item_vectors: Artifact, out: Path, workspace: Workspace
+) -> Artifact:
+    """As `fit_denoiser`, of any learner; the artifact's kind is the learner's name."""
+
     def write(draft: Draft) -> None:
         with deterministic_torch(config.threads, config.seed):
-            _fit(config, dataset, item_vectors, draft)
+            _fit(learner, config, dataset, item_vectors, draft)
 
     return build(
         out,
-        kind="denoiser",
+        kind=learner.name,
         config=config.part("behavior") | {"device": config.device},
         inputs={"dataset": dataset, "item_vectors": item_vectors},
         write=write,
@@ -79,7 +102,7 @@ def infer_behaviors(
     )
 
 
-def _fit(config: RunConfig, dataset: Artifact, item_vectors: Artifact, draft: Draft) -> None:
+def _fit(learner: Learner, config: RunConfig, dataset: Artifact, item_vectors: Artifact, draft: Draft) -> None:
     data, vectors = _open(dataset, item_vectors)
     behavior = config.behavior
     cut = _schedule(config, data).cut
@@ -93,7 +116,7 @@ def _fit(config: RunConfig, dataset: Artifact, item_vectors: Artifact, draft: Dr
             "denoiser needs at least two; raise behavior.fit_share or bring more events."
         )
     levels, size, _ = vectors.centroids.shape
-    shape = ReaSeqDenoiserConfig(
+    shape = learner.shape(
         levels=levels,
         codebook_size=size,
         hidden_size=behavior.d_model,
@@ -102,14 +125,17 @@ def _fit(config: RunConfig, dataset: Artifact, item_vectors: Artifact, draft: Dr
         max_slots=behavior.max_slots + behavior.inferred + behavior.spare_slots,
         action_names=log.action_names,
     )
-    model = ReaSeqDenoiser(shape)
+    model = learner.model(shape)
     generator = torch.Generator().manual_seed(config.seed)
     model.start_from_codebook(torch.from_numpy(vectors.centroids), torch.from_numpy(vectors.rotation), generator)
     place(model, config.device)
     catalogue = Catalogue.known_before(log.items, vectors.z, vectors.codes)
-    inpainting = Inpainting(corpus, catalogue, vectors.codes, behavior.max_slots)
+    inpainting = learner.measure(corpus, catalogue, vectors.codes, behavior.max_slots)
     tables = Tables(vectors.codes, vectors.z, data.category_index)
-    state = fit(model, corpus, inpainting, tables, behavior, seed=config.seed, scratch=draft.scratch)
+    state = fit(
+        model, corpus, inpainting, tables, behavior, seed=config.seed, scratch=draft.scratch,
+        objective=learner.objective, named=learner.name,
+    )  # fmt: skip
     save_denoiser(place(model, "cpu"), draft.path)
     write_text(draft.path / "training.jsonl", "".join(json.dumps(line) + "\n" for line in state.log))
     draft.facts.update(
@@ -151,6 +177,7 @@ def _infer(
         guidance=behavior.guidance,
         temperature=behavior.temperature,
         seed=config.seed,
+        refresh=behavior.cache_refresh,
     )
     rules = Rules(behavior.inferred, behavior.mmr_lambda, floor)
     version = f"gbr-{key[:12]}"

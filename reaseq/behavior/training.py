@@ -7,7 +7,7 @@ as one that was never stopped.
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -18,9 +18,9 @@ from reaseq.behavior.checkpoint import load_checkpoint, save_checkpoint
 from reaseq.behavior.corpus import Corpus
 from reaseq.behavior.denoiser import ReaSeqDenoiser
 from reaseq.behavior.inpainting import Inpainting
-from reaseq.behavior.loss import masked_loss
+from reaseq.behavior.loss import Loss, masked_loss
 from reaseq.behavior.masking import draw_masking
-from reaseq.behavior.slots import SlotBatch, gather_sequences, slot_batch
+from reaseq.behavior.slots import Sequences, SlotBatch, gather_sequences, slot_batch
 from reaseq.config import BehaviorConfig
 
 STAGE = 4_001  # keeps these draws apart from those of other stages
@@ -54,6 +54,45 @@ class Progress:
     log: list[dict[str, Any]] = field(default_factory=list)
 
 
+class Objective(Protocol):
+    """What a batch of windows costs; `vectors` are `tables.z` on the model's device, `rng` is this batch's own."""
+
+    def __call__(
+        self,
+        model: Any,
+        sequences: Sequences,
+        tables: Tables,
+        vectors: Tensor,
+        config: BehaviorConfig,
+        rng: np.random.Generator,
+    ) -> Loss: ...
+
+
+def denoising(
+    model: ReaSeqDenoiser,
+    sequences: Sequences,
+    tables: Tables,
+    vectors: Tensor,
+    config: BehaviorConfig,
+    rng: np.random.Generator,
+) -> Loss:
+    """The denoiser's objective: windows masked as `draw_masking` draws it."""
+    masking = draw_masking(
+        sequences.present,
+        tables.category[sequences.items],
+        tables.codes.shape[1],
+        rng,
+        floor=config.weight_floor,
+        history_drop=config.history_drop,
+    )
+    whole = slot_batch(sequences, tables.codes)
+    visible = torch.from_numpy(masking.visible)
+    batch = SlotBatch(whole.codes, whole.recency, whole.gap, whole.action, visible).to(model.device)
+    masked, weight = torch.from_numpy(masking.masked), torch.from_numpy(masking.weight)
+    items = torch.from_numpy(sequences.items)
+    return masked_loss(model, batch, masked.to(model.device), weight.to(model.device), items.to(model.device), vectors)
+
+
 def fit(
     model: ReaSeqDenoiser,
     corpus: Corpus,
@@ -63,10 +102,14 @@ def fit(
     *,
     seed: int,
     scratch: Path,
+    objective: Objective = denoising,
+    named: str = "denoiser",
 ) -> Progress:
     """Fit the model in place; it ends with the weights of its best epoch.
 
     Args:
+        inpainting: measures the model after each epoch.
+        objective: what a batch costs. named: the model, to people.
         scratch: where checkpoints live; one that is there is resumed.
     """
     optimizer = torch.optim.AdamW(_groups(model), lr=config.lr, betas=(0.9, 0.98))
@@ -74,17 +117,17 @@ def fit(
     found = load_checkpoint(scratch, model, optimizer)
     if found is not None:
         best, state = found[0], Progress(**found[1])
-        progress.note(f"fitting the denoiser: resumed at epoch {state.epoch + 1}, step {state.step}")
+        progress.note(f"fitting the {named}: resumed at epoch {state.epoch + 1}, step {state.step}")
     vectors = torch.from_numpy(tables.z).to(model.device)
     epochs = range(state.epoch, config.epochs)
-    for epoch in progress.track(epochs, "fitting the denoiser", total=config.epochs, done=state.epoch):
+    for epoch in progress.track(epochs, f"fitting the {named}", total=config.epochs, done=state.epoch):
         batches = corpus.batches(config.max_slots, config.batch_slots, np.random.default_rng([seed, STAGE, epoch]))
         model.train()
         totals: list[tuple[float, float]] = []
         for number in range(state.batch, len(batches)):
             done = (epoch + number / len(batches)) / config.epochs
             losses, slots = _step(
-                model, optimizer, corpus, batches[number], tables, vectors, config, done,
+                model, optimizer, objective, corpus, batches[number], tables, vectors, config, done,
                 np.random.default_rng([seed, STAGE, epoch, number]),
             )  # fmt: skip
             totals.append(losses)
@@ -110,6 +153,7 @@ def fit(
 def _step(
     model: ReaSeqDenoiser,
     optimizer: torch.optim.AdamW,
+    objective: Objective,
     corpus: Corpus,
     windows: tuple[np.ndarray, np.ndarray],
     tables: Tables,
@@ -119,20 +163,7 @@ def _step(
     rng: np.random.Generator,
 ) -> tuple[tuple[float, float], int]:
     sequences = gather_sequences(corpus.log, *windows)
-    masking = draw_masking(
-        sequences.present,
-        tables.category[sequences.items],
-        tables.codes.shape[1],
-        rng,
-        floor=config.weight_floor,
-        history_drop=config.history_drop,
-    )
-    whole = slot_batch(sequences, tables.codes)
-    visible = torch.from_numpy(masking.visible)
-    batch = SlotBatch(whole.codes, whole.recency, whole.gap, whole.action, visible).to(model.device)
-    masked, weight = torch.from_numpy(masking.masked), torch.from_numpy(masking.weight)
-    items = torch.from_numpy(sequences.items)
-    loss = masked_loss(model, batch, masked.to(model.device), weight.to(model.device), items.to(model.device), vectors)
+    loss = objective(model, sequences, tables, vectors, config, rng)
     for group in optimizer.param_groups:
         group["lr"] = config.lr * group["pace"] * _schedule(done)
     optimizer.zero_grad(set_to_none=True)

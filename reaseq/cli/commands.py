@@ -59,7 +59,7 @@ def claims(
     workers: Annotated[int, typer.Option(help="Arms trained side by side; default: the preset's threads.")] = 0,
     assets: Annotated[
         Path | None,
-        typer.Option(help="Folder with item_vectors, denoiser, inferred_behaviors made elsewhere; others are made."),
+        typer.Option(help="Folder with item_vectors, denoiser, decoder, inferred_behaviors made elsewhere, or some."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Where the Markdown page goes; default: in the runs folder.")] = None,
     runs: Runs = RUNS,

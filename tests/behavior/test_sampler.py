@@ -1,21 +1,35 @@
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
-from reaseq.behavior.sampler import Sampled, Sampler
-from reaseq.behavior.slots import gather_sequences, insert_masks
-from tests.behavior.toys import SIZE, toy_log, toy_model, toy_tables
+from reaseq.behavior.kept_history import Branch, Work
+from reaseq.behavior.noise import UserNoise
+from reaseq.behavior.sampler import TIE_BREAK, Sampled, Sampler, _most_confident
+from reaseq.behavior.slots import Inserted, gather_sequences, insert_masks
+from tests.behavior.toys import LEVELS, SIZE, toy_log, toy_model, toy_tables
 
 SLOTS = 6
 LENGTHS = [2, 17, 5, 9, 3, 11]
 LOG, CODES = toy_log(LENGTHS), toy_tables()[1]
 
 
-def _sample(users: list[int], steps: int = 4, guidance: float = 1.0, temperature: float = 0.5) -> tuple[Sampled, int]:
-    sampler = Sampler(toy_model(), slots=SLOTS, steps=steps, guidance=guidance, temperature=temperature, seed=0)
+def _sampler(steps: int = 4, guidance: float = 1.0, temperature: float = 0.5, refresh: int = 1) -> Sampler:
+    return Sampler(
+        toy_model(), slots=SLOTS, steps=steps, guidance=guidance, temperature=temperature, seed=0, refresh=refresh
+    )
+
+
+def _inserted(users: list[int]) -> tuple[Inserted, np.ndarray]:
     sequences = gather_sequences(LOG, LOG.offsets[users], LOG.offsets[np.array(users) + 1])
-    keys = np.array([1000 + 37 * u for u in users])
-    return sampler.sample(insert_masks(sequences, CODES, SIZE, SLOTS), keys), sampler.forwards
+    return insert_masks(sequences, CODES, SIZE, SLOTS), np.array([1000 + 37 * u for u in users])
+
+
+def _sample(users: list[int], **settings: Any) -> tuple[Sampled, int]:
+    sampler = _sampler(**settings)
+    return sampler.sample(*_inserted(users)), sampler.forwards
 
 
 @pytest.mark.parametrize("guidance", [0.0, 1.0])
@@ -44,8 +58,6 @@ def test_without_guidance_there_is_one_forward_a_step() -> None:
 
 def test_each_step_settles_the_most_confident_codes_and_keeps_them() -> None:
     """With one step more, what the first step settled is still what it was."""
-    from reaseq.behavior.sampler import _most_confident
-
     confidence = torch.tensor([[[-3.0, -1.0], [-2.0, -0.5]]])
     masked = torch.ones(1, 2, 2, dtype=torch.bool)
     first = _most_confident(confidence, masked, 2)
@@ -57,3 +69,78 @@ def test_each_step_settles_the_most_confident_codes_and_keeps_them() -> None:
 def test_like_slots_are_not_all_filled_in_alike_at_a_temperature() -> None:
     sampled, _ = _sample([1], temperature=1.0)
     assert len({tuple(c) for c in sampled.codes[0].tolist()}) > 1
+
+
+def _recomputed(users: list[int], steps: int, guidance: float, temperature: float) -> Sampled:
+    """Every step computes the whole sequence with `forward` alone: the sampler without anything kept."""
+    model, noise = toy_model(), UserNoise((steps, SLOTS, LEVELS, SIZE), 0, torch.device("cpu"))
+    inserted, keys = _inserted(users)
+    batch, index = inserted.batch, inserted.index
+    alone, rows = batch.take(index), torch.arange(len(users))[:, None]
+    codes, latents = alone.codes, torch.zeros(len(users), SLOTS, model.config.vector_size)
+    settled = torch.zeros(*codes.shape, SIZE)
+    with torch.no_grad():
+        for step in range(steps):
+            masked, full = codes == SIZE, batch.codes.clone()
+            full[rows, index] = codes
+            hidden = model(replace(batch, codes=full), index)
+            log_probs = model.code_logits(hidden).log_softmax(-1)
+            if guidance > 0:
+                free = model.code_logits(model(replace(alone, codes=codes))).log_softmax(-1)
+                log_probs = ((1 + guidance) * log_probs - guidance * free).log_softmax(-1)
+            drawn = noise.of(step, torch.from_numpy(keys))
+            choice = (log_probs + temperature * drawn).argmax(-1)
+            confidence = log_probs.gather(-1, choice[..., None])[..., 0] + TIE_BREAK * drawn[..., 0]
+            kept = _most_confident(confidence, masked, SLOTS * LEVELS * (step + 1) // steps)
+            codes = torch.where(kept, choice, codes)
+            settled = torch.where(kept[..., None], log_probs, settled)
+            latents = torch.where(masked.any(-1)[..., None], model.latent(hidden), latents)
+    return Sampled(codes, settled, latents)
+
+
+@pytest.mark.parametrize("guidance", [0.0, 1.0])
+def test_a_refresh_at_every_step_recomputes_everything_bit_for_bit(guidance: float) -> None:
+    sampled, expected = _sample([4, 1, 2], guidance=guidance)[0], _recomputed([4, 1, 2], 4, guidance, 0.5)
+    assert torch.equal(sampled.codes, expected.codes)
+    assert torch.equal(sampled.log_probs, expected.log_probs)
+    assert torch.equal(sampled.latent, expected.latent)
+
+
+@pytest.mark.parametrize("refresh", [2, 4])
+def test_with_a_history_that_is_kept_a_batch_of_one_equals_a_batch_of_many(refresh: int) -> None:
+    many, _ = _sample(list(range(len(LENGTHS))), refresh=refresh)
+    for user in range(len(LENGTHS)):
+        one, _ = _sample([user], refresh=refresh)
+        assert torch.equal(one.codes[0], many.codes[user])
+        assert torch.allclose(one.latent[0], many.latent[user], atol=1e-5)
+        assert torch.allclose(one.log_probs[0], many.log_probs[user], atol=1e-4)
+
+
+def test_what_is_kept_is_exact_as_long_as_nothing_has_changed() -> None:
+    """Both branches computed anew from what a dense step kept, without a code having been settled."""
+    model, (inserted, _) = toy_model(), _inserted([4, 1, 2])
+    alone = inserted.batch.take(inserted.index)
+    every = torch.ones_like(alone.codes, dtype=torch.bool)
+    with torch.no_grad():
+        for branch in (Branch(model, inserted.batch, inserted.index, Work()), Branch(model, alone, None, Work())):
+            dense = branch.dense(alone.codes, keep=True)
+            again = branch.partial(alone.codes, every, SLOTS * LEVELS)
+            assert torch.allclose(again, dense, atol=1e-5)
+
+
+def test_a_kept_history_costs_what_its_tokens_say() -> None:
+    """One user of 17 behaviours; R = 4 and refresh = 4: one dense step, then 24, 18 and 12 of 24 codes, twice."""
+    sampler, tokens, inserted = _sampler(refresh=4), (17 + SLOTS) * LEVELS, SLOTS * LEVELS
+    sampler.sample(*_inserted([1]))
+    share = 2 * 32 / (4 * 32 + 3 * toy_model().config.intermediate_size)
+    dense = (tokens + inserted + (tokens - inserted) * share) / (2 * tokens)  # two blocks, the last in part
+    assert sampler.forwards == 8
+    assert sampler.dense_forwards == pytest.approx(dense + (2 * (24 + 18 + 12) + 24) / tokens)
+
+
+def test_recomputing_costs_every_step_the_same() -> None:
+    kept, whole = _sampler(refresh=4), _sampler(refresh=1)
+    for sampler in (kept, whole):
+        sampler.sample(*_inserted([0, 1, 4]))
+    assert whole.forwards == kept.forwards == 8
+    assert whole.dense_forwards > kept.dense_forwards > 3  # of three users

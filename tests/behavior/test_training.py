@@ -22,7 +22,7 @@ TABLES = Tables(CODES, Z, np.ones(ITEMS + 1, np.int64))
 CONFIG = load("tiny", overrides={"behavior.epochs": 40, "behavior.lr": 6e-3, "behavior.batch_slots": 128}).behavior
 
 
-def _ring() -> ToyLog:
+def ring() -> ToyLog:
     """Everybody walks a ring of items, two steps at a time, from a place of their own: nothing like popularity or
     similarity of vectors tells what comes next."""
     start = np.random.default_rng(0).integers(0, ITEMS, size=USERS)
@@ -50,7 +50,7 @@ def _suffix_loss(model: ReaSeqDenoiser, log: ToyLog) -> float:
 
 
 def test_fitting_lowers_the_loss_and_finds_what_popularity_and_similarity_do_not(tmp_path: Path) -> None:
-    log, model = _ring(), toy_model()
+    log, model = ring(), toy_model()
     corpus = Corpus.of(log, np.random.default_rng(0))
     inpainting = Inpainting(corpus, Catalogue.known_before(log.items, Z, CODES), CODES, LENGTH)
     before, similar = _suffix_loss(model, log), inpainting.recall(model, k=1)

@@ -12,13 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reaseq.artifacts import Artifact, Draft, Workspace, build
-from reaseq.behavior.denoiser import load_denoiser, place
 from reaseq.behavior.determinism import deterministic_torch
 from reaseq.behavior.grounding import Catalogue, Rules, consistency_floor
 from reaseq.behavior.inference import Inferrer, View, infer_resumably
-from reaseq.behavior.sampler import Sampler
 from reaseq.config import RunConfig, digest
 from reaseq.data.dataset import Dataset, EventLog
+from reaseq.evaluation.claims.generation import Generation
 from reaseq.representation.vectors import ItemVectors
 from reaseq.schema import INFERRED_BEHAVIORS
 
@@ -113,52 +112,44 @@ def infer_hidden(
     config: RunConfig,
     dataset: Artifact,
     item_vectors: Artifact,
-    denoiser: Artifact,
+    way: Generation,
     hidden: Hidden,
     *,
     snapshot: int,
-    steps: int,
     users: int,
     seed: int,
     workspace: Workspace,
 ) -> Artifact:
-    """What GBR infers for the users at the snapshot from what is left of their log: "inferred_behaviors".
+    """What is inferred for the users at the snapshot from what is left of their log: "inferred_behaviors".
 
     Its facts say `forwards` and `seconds` (null where an earlier start had done some of it).
 
     Args:
         config: sections `behavior`, `threads`, `device`.
-        dataset, item_vectors, denoiser: artifacts that belong together; the denoiser is used as it is.
+        dataset, item_vectors: artifacts that belong together.
+        way: of generating; what it was fitted on belongs to them and is used as it is.
         hidden: as `hide` drew it with these `users`, `seed` and `snapshot`.
         snapshot: µs.
-        steps: R, reverse steps of the sampler.
         users: the draw's size, for the key.
         seed: of the draw and of the noise.
         workspace: keeps the artifact, and its chunks while it is unfinished.
     """
     part = config.part("behavior") | {"device": config.device, "seed": seed}
-    part |= {"steps": steps, "users": users, "snapshot": snapshot, "cut": denoiser.facts["cut"]}
-    inputs = {"dataset": dataset, "item_vectors": item_vectors, "denoiser": denoiser}
+    fitted = way.fitted
+    part |= way.key() | {"users": users, "snapshot": snapshot, "cut": fitted.facts["cut"]}
+    inputs = {"dataset": dataset, "item_vectors": item_vectors, fitted.manifest.kind: fitted}
     short = digest([part, [artifact.digest for artifact in inputs.values()]])[:24]
 
     def write(draft: Draft) -> None:
         data, vectors, behavior = Dataset.open(dataset), ItemVectors.open(item_vectors), config.behavior
-        fitted = visible(data).before(int(denoiser.facts["cut"]))
-        floor = consistency_floor(fitted.items, fitted.offsets, vectors.z, behavior.consistency_percentile)
-        model = place(load_denoiser(denoiser.path), config.device)
-        sampler = Sampler(
-            model,
-            slots=behavior.inferred + behavior.spare_slots,
-            steps=steps,
-            guidance=behavior.guidance,
-            temperature=behavior.temperature,
-            seed=seed,
-        )
+        learned = visible(data).before(int(fitted.facts["cut"]))
+        floor = consistency_floor(learned.items, learned.offsets, vectors.z, behavior.consistency_percentile)
+        sampler = way.sampler(behavior, config.device, seed)
         rules = Rules(behavior.inferred, behavior.mmr_lambda, floor)
         inferrer = Inferrer(sampler, vectors, data.item_ids, rules, behavior, f"gbr-{short[:12]}")
         known = Catalogue.known_before(hidden.log.items, vectors.z, vectors.codes)
         fresh, started = not any(draft.scratch.iterdir()), time.perf_counter()
-        seen = hidden.log.with_actions(model.config.action_names)
+        seen = hidden.log.with_actions(sampler.model.config.action_names)
         work = [(View(0, snapshot, seen, known), hidden.user)]
         table, forwards = infer_resumably(inferrer, work, draft.scratch)
         seconds = round(time.perf_counter() - started, 3) if fresh else None

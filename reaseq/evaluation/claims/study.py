@@ -16,6 +16,7 @@ import psutil
 
 from reaseq import progress
 from reaseq.artifacts import Artifact, Workspace, open_artifact
+from reaseq.behavior.decoder_stage import fit_decoder
 from reaseq.behavior.stage import fit_denoiser, infer_behaviors
 from reaseq.config import Json, RunConfig
 from reaseq.data.dataset import Dataset
@@ -51,7 +52,7 @@ def run_study(
         workspace: what is finished is kept here.
         workers: arms that are trained side by side.
         given: folder with assets that were made elsewhere (artifacts named `item_vectors`, `denoiser`,
-            `inferred_behaviors`); those that it lacks are made.
+            `decoder`, `inferred_behaviors`); those that it lacks are made.
 
     Returns:
         JSON: what was run, the table of arms and the evidence of each claim.
@@ -156,6 +157,13 @@ class _Made:
         )
 
     @property
+    def decoder(self) -> Artifact:
+        return self._one(
+            "decoder",
+            lambda out: fit_decoder(self.config, self.dataset, self.rer, out, self.workspace),
+        )
+
+    @property
     def inferred(self) -> Artifact:
         return self._one(
             "inferred_behaviors",
@@ -196,7 +204,7 @@ def _judge(
         case "C5":
             return beyond_log.is_consistent(config, made.probed(), seeds, workspace)
         case "C6":
-            return beyond_log.iterates_with_profit(config, made.probed(), seeds, workspace)
+            return beyond_log.iterates_with_profit(config, made.probed(), made.decoder, seeds, workspace)
         case "C10":
             return stays_cheap(config, made.dataset, made.rer, made.inferred, workspace)
     assert table is not None, "wanted_arms gives the arms of every other claim"

@@ -1,0 +1,146 @@
+"""An autoregressive decoder of behaviours: what the denoiser is measured against.
+
+It has the denoiser's weights, name by name and shape by shape, and reads the same slots, but from left to right: slots
+in order of time, the L codes of a slot in order of level, each code predicted from those before it (after TIGER, arXiv
+2305.05065, without an encoder). A start token, which reads as the closing token of an all-[MASK] slot, stands first.
+
+Nothing of the future is needed to infer. The first code of a slot is predicted from the last token of the slot before,
+which knows nothing of the time until the next behaviour; a slot's time gap and action are read with its last code, so
+that none of its codes was predicted from them. Recency, the rank from the end, is known since the number of slots to
+generate is.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from reaseq.behavior.configuration import ReaSeqDenoiserConfig
+from reaseq.behavior.denoiser import KeysValues, ReaSeqDenoiser
+from reaseq.behavior.slots import SlotBatch
+
+
+class ReaSeqDecoderConfig(ReaSeqDenoiserConfig):
+    """That of the denoiser."""
+
+    model_type = "reaseq_decoder"
+
+    def __init__(self, **kwargs: Any):  # transformers gives a class without one the fields of a dataclass
+        super().__init__(**kwargs)
+
+
+class ReaSeqDecoder(ReaSeqDenoiser):
+    """Slots in, hidden states out; the one at [slot, level] has read every code before that one and no other.
+
+    `code_logits` and `latent` read them as they do the denoiser's: ẑ of a slot is complete with the state that predicts
+    its last code.
+    """
+
+    config_class = ReaSeqDecoderConfig
+    base_model_prefix = "decoder"
+
+    def forward(self, batch: SlotBatch, wanted: Tensor | None = None, kept: list[KeysValues] | None = None) -> Tensor:
+        """[B, S, L, d]; those of absent slots, which stand at the end, mean nothing. The rest as of the denoiser."""
+        x = self.tokens(batch)[:, :-1]  # nothing follows the last one
+        for block in self.layers:
+            x, read = block(x, None, causal=True)
+            if kept is not None:
+                kept.append(read)
+        hidden = self.head(self.norm(x)).view(*batch.codes.shape, -1) + self.context_gain * self._context(batch.codes)
+        if wanted is None:
+            return hidden
+        return hidden.gather(1, wanted[..., None, None].expand(-1, -1, *hidden.shape[2:]))
+
+    def tokens(self, batch: SlotBatch) -> Tensor:
+        """h⁰ of the start token and of every code [B, 1 + S·L, d]."""
+        codes = self.embedding.of_codes(batch.codes)
+        seen = _means(self.config.levels, like=codes, own=True)
+        x = codes + self.embedding.level + self.embedding.recency(batch.recency)[:, :, None]
+        x = x + self.embedding.slot(torch.einsum("ml,bsld->bsmd", seen, codes))
+        x[:, :, -1] += self.closing(batch.gap, batch.action)
+        empty = self.embedding.code[:, self.config.mask_code]
+        start = empty[-1] + self.embedding.level[-1] + self.embedding.slot(empty.mean(0))
+        return torch.cat([start.expand(len(x), 1, -1), x.flatten(1, 2)], 1)
+
+    def closing(self, gap: Tensor, action: Tensor) -> Tensor:
+        """What the last token of a slot says beside its code: [..., d] of buckets [...]."""
+        added: Tensor = self.embedding.gap(gap) + self.embedding.action(action)
+        return added
+
+    def level_logits(self, hidden: Tensor, level: int) -> Tensor:
+        """[..., d] that predict this level → [..., K]."""
+        return hidden @ self.embedding.code[level, : self.config.codebook_size].T + self.code_bias[level]
+
+    def _context(self, codes: Tensor) -> Tensor:
+        """Per slot and level the mean embedding of that level's codes in the slots before."""
+        embedded = self.embedding.of_codes(codes)
+        return torch.einsum("ts,bsld->btld", _means(codes.shape[1], like=embedded, own=False), embedded)
+
+
+class Decoding:
+    """B sequences in the course of being generated, with the keys and values of what was read.
+
+    `hidden` [B, d] predicts the next code. A row's tokens stand in the cache where they stand in the row, so that what
+    is computed is what a forward of the whole row would.
+    """
+
+    def __init__(self, model: ReaSeqDecoder, history: SlotBatch, slots: SlotBatch):
+        """Read the history in one forward.
+
+        Args:
+            model: in eval mode.
+            history: [B, N], absent slots at the end; none may be [MASK].
+            slots: [B, S'], when the slots to generate are; their codes are not read.
+        """
+        self.model, self.slots = model, slots
+        levels = model.config.levels
+        count = history.present.sum(1)
+        x = model.tokens(history)
+        self.width = x.shape[1] + slots.codes.shape[1] * levels
+        self._kept: list[KeysValues] = []
+        for block in model.layers:
+            x, read = block(x, None, causal=True)
+            self._kept.append(KeysValues(*(_with_room(part, self.width) for part in (read.keys, read.values))))
+        self._last = count * levels
+        self._place = torch.arange(self.width, device=x.device)
+        known = model.embedding.of_codes(history.codes) * history.present[:, :, None, None]
+        self._sum, self._slots_read = known.sum(1), count.clone()  # [B, L, d]
+        self._open: list[Tensor] = []  # embeddings of the codes of the slot that is being generated
+        rows = torch.arange(len(x), device=x.device)
+        self.hidden = self._predicting(x[rows, self._last], level=0)
+
+    def read(self, codes: Tensor, slot: int, level: int) -> None:
+        """Read the code int64 [B] of this slot and level; `hidden` then predicts the one after it."""
+        model, embedding = self.model, self.model.embedding
+        code = embedding.code[level][codes]
+        self._open.append(code)
+        x = code + embedding.level[level] + embedding.recency(self.slots.recency[:, slot])
+        x = x + embedding.slot(torch.stack(self._open).mean(0))
+        following = (level + 1) % model.config.levels
+        if following == 0:
+            x = x + model.closing(self.slots.gap[:, slot], self.slots.action[:, slot])
+            self._sum, self._slots_read = self._sum + torch.stack(self._open, 1), self._slots_read + 1
+            self._open = []
+        self._last = self._last + 1
+        keys = (self._place <= self._last[:, None])[:, None, None]
+        x = x[:, None]
+        for block, kept in zip(model.layers, self._kept, strict=True):
+            x = block.resumed(x, kept, self._last[:, None], keys)
+        self.hidden = self._predicting(x[:, 0], following)
+
+    def _predicting(self, x: Tensor, level: int) -> Tensor:
+        context = self._sum[:, level] / self._slots_read.clamp(min=1)[:, None]
+        hidden: Tensor = self.model.head(self.model.norm(x)) + self.model.context_gain[level] * context
+        return hidden
+
+
+def _means(size: int, *, like: Tensor, own: bool) -> Tensor:
+    """[size, size]: row n takes the mean of the n before it, with its own if so asked; 0 where there are none."""
+    lower = torch.ones(size, size, dtype=like.dtype, device=like.device).tril(0 if own else -1)
+    return lower / lower.sum(1, keepdim=True).clamp(min=1)
+
+
+def _with_room(part: Tensor, width: int) -> Tensor:
+    room = part.new_zeros(*part.shape[:2], width, part.shape[3])
+    room[:, :, : part.shape[2]] = part
+    return room

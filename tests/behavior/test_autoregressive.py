@@ -1,0 +1,154 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from reaseq.behavior.autoregressive import Decoding, ReaSeqDecoder, ReaSeqDecoderConfig
+from reaseq.behavior.corpus import Corpus
+from reaseq.behavior.denoiser import load_denoiser, load_model, save_denoiser
+from reaseq.behavior.determinism import deterministic_torch
+from reaseq.behavior.errors import BehaviorError
+from reaseq.behavior.generation import Generator
+from reaseq.behavior.grounding import Catalogue, Rules, ground
+from reaseq.behavior.next_behavior import NextBehavior, decoding
+from reaseq.behavior.sampler import Sampled
+from reaseq.behavior.slots import SlotBatch, gather_sequences, insert_masks, slot_batch
+from reaseq.behavior.training import fit
+from tests.behavior.test_training import CODES as RING_CODES
+from tests.behavior.test_training import CONFIG, LENGTH, TABLES, ring
+from tests.behavior.toys import LEVELS, SIZE, toy_log, toy_model, toy_tables
+
+SLOTS = 5
+LENGTHS = [2, 17, 5, 9]
+LOG = toy_log(LENGTHS)
+Z, CODES = toy_tables()
+
+
+def toy_decoder(seed: int = 0) -> ReaSeqDecoder:
+    torch.manual_seed(seed)
+    of = toy_model().config
+    shape = ReaSeqDecoderConfig(
+        levels=of.levels, codebook_size=of.codebook_size, hidden_size=of.hidden_size, max_slots=of.max_slots,
+        num_hidden_layers=of.num_hidden_layers, num_attention_heads=of.num_attention_heads,
+        action_names=of.action_names,
+    )  # fmt: skip
+    return ReaSeqDecoder(shape).eval()
+
+
+def _batch(length: int) -> SlotBatch:
+    log = toy_log([length])
+    return slot_batch(gather_sequences(log, log.offsets[:-1], log.offsets[1:]), CODES)
+
+
+def _generate(
+    users: list[int], guidance: float = 1.0, temperature: float = 0.5, model: ReaSeqDecoder | None = None
+) -> tuple[Sampled, Generator]:
+    generator = Generator(model or toy_decoder(), slots=SLOTS, guidance=guidance, temperature=temperature, seed=0)
+    sequences = gather_sequences(LOG, LOG.offsets[users], LOG.offsets[np.array(users) + 1])
+    keys = np.array([1000 + 37 * u for u in users])
+    return generator.sample(insert_masks(sequences, CODES, SIZE, SLOTS, inside=0), keys), generator
+
+
+def test_it_is_of_the_denoisers_size() -> None:
+    shapes = [{name: p.shape for name, p in model.named_parameters()} for model in (toy_model(), toy_decoder())]
+    assert shapes[0] == shapes[1]
+
+
+@pytest.mark.parametrize(("slot", "level"), [(0, 0), (2, 1), (2, 3), (5, 3)])
+def test_a_state_has_read_every_code_before_its_own_and_no_other(slot: int, level: int) -> None:
+    model, batch = toy_decoder(), _batch(6)
+    codes = batch.codes.clone()
+    codes[0, slot, level] = (codes[0, slot, level] + 1) % SIZE
+    with torch.no_grad():
+        differs = (model(replace(batch, codes=codes)) - model(batch)).abs().amax(-1).flatten() > 1e-6
+    at = slot * LEVELS + level
+    assert not differs[: at + 1].any()
+    assert differs[at + 1 :].all()
+
+
+def test_no_code_of_a_slot_is_predicted_from_the_slots_own_gap_or_action() -> None:
+    model, batch = toy_decoder(), _batch(6)
+    gap, action = batch.gap.clone(), batch.action.clone()
+    gap[0, 3], action[0, 3] = 20, 0
+    with torch.no_grad():
+        hidden, other = model(batch), model(replace(batch, gap=gap, action=action))
+    assert torch.equal(hidden[0, :4], other[0, :4])
+    assert not torch.allclose(hidden[0, 4:], other[0, 4:], atol=1e-5)
+
+
+def test_what_is_kept_in_the_cache_gives_what_a_whole_forward_does() -> None:
+    """Histories of unequal length in one batch, every code of the slots after them read one by one."""
+    model = toy_decoder()
+    starts, ends = LOG.offsets[:-1], LOG.offsets[1:]
+    inserted = insert_masks(gather_sequences(LOG, starts, ends), CODES, SIZE, SLOTS, inside=0)
+    rows = torch.arange(len(LENGTHS))[:, None]
+    filled = inserted.batch.codes.clone()
+    filled[rows, inserted.index] = torch.randint(0, SIZE, (len(LENGTHS), SLOTS, LEVELS))
+    whole = replace(inserted.batch, codes=filled)
+    history = replace(whole, present=torch.arange(filled.shape[1]) < torch.tensor(LENGTHS)[:, None])
+    with torch.no_grad():
+        expected = model(whole, inserted.index)
+        course = Decoding(model, history, whole.take(inserted.index))
+        for slot in range(SLOTS):
+            for level in range(LEVELS):
+                assert torch.allclose(course.hidden, expected[:, slot, level], atol=1e-5)
+                course.read(filled[rows[:, 0], inserted.index[:, slot], level], slot, level)
+
+
+@pytest.mark.parametrize("guidance", [0.0, 1.0])
+@pytest.mark.parametrize("temperature", [0.0, 0.7])
+def test_a_batch_of_one_equals_a_batch_of_many(guidance: float, temperature: float) -> None:
+    many, _ = _generate(list(range(len(LENGTHS))), guidance, temperature)
+    for user in range(len(LENGTHS)):
+        one, _ = _generate([user], guidance, temperature)
+        assert torch.equal(one.codes[0], many.codes[user])
+        assert torch.allclose(one.latent[0], many.latent[user], atol=1e-5)
+        assert torch.allclose(one.log_probs[0], many.log_probs[user], atol=1e-4)
+
+
+@pytest.mark.parametrize(("guidance", "branches"), [(0.0, 1), (1.0, 2)])
+def test_generating_takes_one_forward_a_code_and_branch(guidance: float, branches: int) -> None:
+    _, generator = _generate([0, 1], guidance)
+    assert generator.sequential == SLOTS * LEVELS
+    assert generator.forwards == branches * SLOTS * LEVELS
+    lengths = np.array(LENGTHS[:2])  # each row is read once, the unconditional one from its start token
+    assert generator.dense_forwards == pytest.approx((1 + (branches - 1) * SLOTS / (lengths + SLOTS)).sum())
+
+
+def test_grounding_takes_what_was_generated() -> None:
+    sampled, generator = _generate([0, 1, 2, 3])
+    assert sampled.codes.shape == (4, SLOTS, LEVELS) and sampled.log_probs.shape == (4, SLOTS, LEVELS, SIZE)
+    assert torch.allclose(sampled.latent.norm(dim=-1), torch.ones(4, SLOTS), atol=1e-5)
+    history = torch.from_numpy(gather_sequences(LOG, LOG.offsets[:-1], LOG.offsets[1:]).items)
+    found = ground(
+        sampled.latent, sampled.log_probs, sampled.codes, history, Catalogue.known_before(LOG.items, Z, CODES),
+        generator.model.latent_scale.item(), Rules(3, 0.7, -1.0),
+    )  # fmt: skip
+    assert (found.items > 0).all()
+
+
+def test_slots_between_behaviours_are_refused() -> None:
+    sequences = gather_sequences(LOG, LOG.offsets[[1]], LOG.offsets[[2]])
+    generator = Generator(toy_decoder(), slots=SLOTS, guidance=0.0, temperature=0.0, seed=0)
+    with pytest.raises(BehaviorError, match="inside=0"):
+        generator.sample(insert_masks(sequences, CODES, SIZE, SLOTS), np.zeros(1))
+
+
+def test_fitting_finds_what_popularity_and_similarity_do_not(tmp_path: Path) -> None:
+    log, model = ring(), toy_decoder()
+    corpus = Corpus.of(log, np.random.default_rng(0))
+    measure = NextBehavior(corpus, Catalogue.known_before(log.items, TABLES.z, RING_CODES), RING_CODES, LENGTH)
+    similar = measure.recall(model, k=1)
+    with deterministic_torch(threads=1, seed=0):
+        state = fit(model, corpus, measure, TABLES, CONFIG, seed=0, scratch=tmp_path, objective=decoding)
+    assert measure.recall(model, k=1) > 1.5 * max(similar, measure.popularity_recall(k=1))
+    assert measure.recall(model) == pytest.approx(state.best_recall)
+
+
+def test_a_decoder_is_not_taken_for_a_denoiser(tmp_path: Path) -> None:
+    save_denoiser(toy_decoder(), tmp_path)
+    assert isinstance(load_model(tmp_path, ReaSeqDecoder), ReaSeqDecoder)
+    with pytest.raises(BehaviorError, match="ReaSeqDecoder"):
+        load_denoiser(tmp_path)
