@@ -1,8 +1,12 @@
 """Grounding: from what a slot's codes and latent say to items that exist.
 
-An item's score in a slot is the geometric mean of two distributions over items: the product of its codes'
-probabilities, and the softmax of cosines between ẑ and z. Free generation invents items that no catalogue has; here the
-nearest items to ẑ, and one that has just the slot's codes, are the only candidates.
+An item's score in a slot is its posterior: the softmax over the catalogue of cos(ẑ, z)/τ plus the logarithm of how
+often the item was taken. Without that prior the cosines would have to say what is popular, which z, made of texts, does
+not hold. Free generation invents items that no catalogue has;
+here the most probable items, and one that has just the slot's codes, are the only candidates.
+
+A share of the items is kept for categories that the visible log lacks. Of a life elsewhere the log says least, so these
+never come first by themselves; `masking` teaches the denoiser to fill in a category that is missing altogether.
 """
 
 from dataclasses import dataclass
@@ -13,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 SHORTLIST = 32
-"""Nearest items to a slot's ẑ that are scored."""
+"""Most probable items of a slot that are candidates; as many again of categories that the log lacks."""
 LEAST_CONFIDENCE = 1e-6
 MOST_SIMILARITIES = 1 << 25
 """Cosines held in memory at once; users beyond that are grounded in turn."""
@@ -23,17 +27,21 @@ MOST_SIMILARITIES = 1 << 25
 class Catalogue:
     """Items that may be inferred, in ascending order of their index.
 
-    items int64 [C]; z float32 [C, 128], unit length; codes int64 [C, L]; novelty float32 [C] in (0, 1].
+    items int64 [C]; z float32 [C, 128], unit length; codes int64 [C, L]; category int64 [C], 0 for none; log_prior
+    float32 [C], logarithm of the item's share of events; novelty float32 [C] in (0, 1].
     """
 
     items: Tensor
     z: Tensor
     codes: Tensor
+    category: Tensor
+    log_prior: Tensor
     novelty: Tensor
 
     @classmethod
-    def known_before(cls, items: np.ndarray, z: np.ndarray, codes: np.ndarray) -> "Catalogue":
-        """The items that occur in a log (`items` int [E], of events before the snapshot).
+    def known_before(cls, items: np.ndarray, z: np.ndarray, codes: np.ndarray, category: np.ndarray) -> "Catalogue":
+        """The items that occur in a log (`items` int [E], of events before the snapshot); `z`, `codes` and `category`
+        are of all items, [V+1, …].
 
         Novelty is self-information relative to that of an item seen once (Zhou et al., PNAS 2010), (0, 1].
         """
@@ -44,6 +52,8 @@ class Catalogue:
             items=torch.from_numpy(seen.astype(np.int64)),
             z=torch.from_numpy(np.ascontiguousarray(z[seen])),
             codes=torch.from_numpy(np.ascontiguousarray(codes[seen])),
+            category=torch.from_numpy(category[seen].astype(np.int64)),
+            log_prior=torch.from_numpy(np.log(count / total).astype(np.float32)),
             novelty=torch.from_numpy(np.maximum(novelty, 1e-3).astype(np.float32)),
         )
 
@@ -55,7 +65,16 @@ class Catalogue:
         return torch.where(self.items[place] == items, place, len(self.items))
 
     def to(self, device: torch.device | str) -> "Catalogue":
-        return Catalogue(*(t.to(device) for t in (self.items, self.z, self.codes, self.novelty)))
+        return Catalogue(**{name: tensor.to(device) for name, tensor in vars(self).items()})
+
+
+@dataclass(frozen=True)
+class Floors:
+    """Least cosine between an inferred item and the mean z of the user's behaviours: for items of a category that the
+    log holds, and for those of another, which lie further off."""
+
+    held: float
+    lacking: float
 
 
 @dataclass(frozen=True)
@@ -64,8 +83,9 @@ class Rules:
 
     inferred: int
     mmr_lambda: float
-    consistency_floor: float
-    """Least cosine between an item and the mean z of the user's behaviours."""
+    floors: Floors
+    new_categories: int = 0
+    """Of the items, those that are taken from categories that the log lacks, as far as there are any."""
 
 
 @dataclass(frozen=True)
@@ -77,55 +97,56 @@ class Grounded:
     confidence: Tensor
 
 
-def score_catalogue(latent: Tensor, log_probs: Tensor, catalogue: Catalogue, scale: float) -> Tensor:
-    """Log-score [n, C] of every item in n slots; latent [n, 128], log_probs [n, L, K]."""
-    near = F.log_softmax(scale * latent @ catalogue.z.T, -1)
-    code = torch.zeros_like(near)
-    for level in range(log_probs.shape[1]):
-        code += log_probs[:, level, catalogue.codes[:, level]]
-    return (near + code) / 2
+def score_catalogue(latent: Tensor, catalogue: Catalogue, scale: float | Tensor) -> Tensor:
+    """Log-posterior [n, C] of every item in n slots; latent [n, 128]."""
+    return F.log_softmax(scale * latent @ catalogue.z.T + catalogue.log_prior, -1)
 
 
 def ground(
-    latent: Tensor, log_probs: Tensor, codes: Tensor, history: Tensor, catalogue: Catalogue, scale: float, rules: Rules
+    latent: Tensor, codes: Tensor, history: Tensor, catalogue: Catalogue, scale: float, rules: Rules
 ) -> Grounded:
     """Choose up to M items for each of B users, at most one per slot, none of them in the history.
 
     Args:
-        latent: ẑ [B, S, 128]; log_probs: [B, S, L, K]; codes: int64 [B, S, L], what the sampler decided for.
+        latent: ẑ [B, S, 128]; codes: int64 [B, S, L], what the sampler decided for.
         history: item indices int64 [B, N], 0 = none; everything in the user's log before the snapshot.
     """
     block = max(1, MOST_SIMILARITIES // max(1, codes.shape[1] * len(catalogue.items)))
     parts = [
-        _ground(latent[at], log_probs[at], codes[at], history[at], catalogue, scale, rules)
+        _ground(latent[at], codes[at], history[at], catalogue, scale, rules)
         for at in (slice(low, low + block) for low in range(0, len(codes), block))
     ]
     return Grounded(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
 def _ground(
-    latent: Tensor, log_probs: Tensor, codes: Tensor, history: Tensor, catalogue: Catalogue, scale: float, rules: Rules
+    latent: Tensor, codes: Tensor, history: Tensor, catalogue: Catalogue, scale: float, rules: Rules
 ) -> tuple[Tensor, Tensor, Tensor]:
-    users, _, levels = codes.shape
-    items, score = _candidates(latent, log_probs, codes, history, catalogue, scale)  # [B, S, N]
-    confidence = (score / levels).exp().clamp(LEAST_CONFIDENCE, 1.0)
-    allowed = score > -torch.inf
-    z = catalogue.z[items]  # [B, S, N, 128]
     known = catalogue.position(history)
+    lacking = _lacking(known, catalogue)  # [B, C]
+    items, score = _candidates(latent, codes, known, lacking, catalogue, scale, rules)  # [B, S, N]
+    confidence = score.exp().clamp(LEAST_CONFIDENCE, 1.0)
+    allowed = score > -torch.inf
+    rows = torch.arange(len(items))
+    new = lacking[rows[:, None, None], items]
+    z = catalogue.z[items]  # [B, S, N, 128]
     behaviours = torch.cat([catalogue.z, catalogue.z.new_zeros(1, catalogue.z.shape[1])])[known]
     mean = F.normalize(behaviours.sum(1), dim=-1)
-    allowed &= torch.einsum("bsnd,bd->bsn", z, mean) >= rules.consistency_floor
+    floor = torch.where(new, rules.floors.lacking, rules.floors.held)
+    allowed &= torch.einsum("bsnd,bd->bsn", z, mean) >= floor
 
-    worth = (confidence * catalogue.novelty[items]).log()
-    least = worth.masked_fill(~allowed, torch.inf).flatten(1).amin(1)[:, None, None]
-    most = worth.masked_fill(~allowed, -torch.inf).flatten(1).amax(1)[:, None, None]
-    relevance = (worth - least) / (most - least).clamp(min=1e-6)  # 0…1, like the cosines it is traded against
+    least = score.masked_fill(~allowed, torch.inf).flatten(1).amin(1)[:, None, None]
+    most = score.masked_fill(~allowed, -torch.inf).flatten(1).amax(1)[:, None, None]
+    relevance = (score - least) / (most - least).clamp(min=1e-6)  # 0…1, like the cosines it is traded against
     likeness = torch.zeros_like(relevance)
-    rows = torch.arange(users)
     chosen, places, strength = [], [], []
     for step in range(rules.inferred):
         value: Tensor = rules.mmr_lambda * relevance - (1 - rules.mmr_lambda) * likeness
-        flat = value.masked_fill(~allowed, -torch.inf).flatten(1)
+        pool = allowed
+        if step < rules.new_categories:
+            fresh = allowed & new
+            pool = torch.where(fresh.flatten(1).any(1)[:, None, None], fresh, allowed)
+        flat = value.masked_fill(~pool, -torch.inf).flatten(1)
         top = flat.argmax(1)
         there = flat[rows, top] > -torch.inf
         slot, number = top // items.shape[2], top % items.shape[2]
@@ -135,42 +156,57 @@ def _ground(
         strength.append(torch.where(there, confidence[rows, slot, number], 0.0))
         similar = torch.einsum("bsnd,bd->bsn", z, catalogue.z[item])
         likeness = similar if step == 0 else torch.maximum(likeness, similar)
-        allowed &= items != item[:, None, None]
+        allowed = allowed & (items != item[:, None, None])
         allowed[rows, slot] = False
     picked, where, sure = torch.stack(chosen, 1), torch.stack(places, 1), torch.stack(strength, 1)
     order = sure.argsort(dim=1, descending=True, stable=True)
     return picked.gather(1, order), where.gather(1, order), sure.gather(1, order)
 
 
+def _lacking(known: Tensor, catalogue: Catalogue) -> Tensor:
+    """[B, C] items of a category that no behaviour has; `known` positions [B, N], C for none. Items without a category
+    are of none that lacks."""
+    category = torch.cat([catalogue.category, catalogue.category.new_zeros(1)])
+    held = torch.zeros(len(known), int(category.max()) + 1, dtype=torch.bool, device=known.device)
+    held.scatter_(1, category[known], True)
+    held[:, 0] = True
+    return ~held[:, catalogue.category]
+
+
 def _candidates(
-    latent: Tensor, log_probs: Tensor, codes: Tensor, history: Tensor, catalogue: Catalogue, scale: float
+    latent: Tensor,
+    codes: Tensor,
+    known: Tensor,
+    lacking: Tensor,
+    catalogue: Catalogue,
+    scale: float,
+    rules: Rules,
 ) -> tuple[Tensor, Tensor]:
-    """Per slot the nearest items and one that has the slot's very codes: positions in the catalogue and log-scores,
-    -inf where the item is in the history (or is listed twice)."""
-    users, slots, levels = codes.shape
+    """Per slot the most probable items, the most probable of categories that the log lacks, and one that has the slot's
+    very codes: positions in the catalogue and log-posteriors, -inf where an item is in the history or listed twice."""
+    users, slots, _ = codes.shape
     size = len(catalogue.items)
-    near = scale * latent.reshape(users * slots, -1) @ catalogue.z.T  # [B·S, C]
-    total = near.logsumexp(1).view(users, slots, 1)
-    known = catalogue.position(history)
-    logged = torch.zeros(users, size + 1, dtype=torch.bool, device=near.device)
+    score = score_catalogue(latent.reshape(users * slots, -1), catalogue, scale).view(users, slots, size)
+    logged = torch.zeros(users, size + 1, dtype=torch.bool, device=score.device)
     logged.scatter_(1, known, True)
-    logged = logged[:, :size]
-    near = near.view(users, slots, size).masked_fill(logged[:, None], -torch.inf)
-    nearest, items = near.topk(min(SHORTLIST, size), dim=-1)
-    exact = _with_codes(codes, catalogue, log_probs.shape[-1])  # [B, S], C where no item has these codes
-    exact_ok = (exact < size) & ~(items == exact[..., None]).any(-1)
+    score = score.masked_fill(logged[:, None, :size], -torch.inf)
+    best, items = score.topk(min(SHORTLIST, size), dim=-1)
+    lists = [(items, best)]
+    if rules.new_categories:
+        best, fresh = score.masked_fill(~lacking[:, None], -torch.inf).topk(min(SHORTLIST, size), dim=-1)
+        again = (fresh[..., None] == items[:, :, None]).any(-1)
+        lists.append((fresh, best.masked_fill(again, -torch.inf)))
+    exact = _with_codes(codes, catalogue)[..., None]  # [B, S, 1], C where no item has these codes
+    listed = torch.cat([items for items, _ in lists], -1)
+    found = (exact < size) & ~(listed == exact).any(-1, keepdim=True)
     exact = exact.clamp(max=size - 1)
-    exact_near = near.gather(2, exact[..., None]).masked_fill(~exact_ok[..., None], -torch.inf)
-    items, nearest = torch.cat([items, exact[..., None]], -1), torch.cat([nearest, exact_near], -1)
-
-    code = torch.zeros_like(nearest)
-    for level in range(levels):
-        code += log_probs[:, :, level].gather(2, catalogue.codes[:, level][items])
-    return items, (nearest - total + code) / 2
+    lists.append((exact, score.gather(2, exact).masked_fill(~found, -torch.inf)))
+    return torch.cat([items for items, _ in lists], -1), torch.cat([scores for _, scores in lists], -1)
 
 
-def _with_codes(codes: Tensor, catalogue: Catalogue, size: int) -> Tensor:
+def _with_codes(codes: Tensor, catalogue: Catalogue) -> Tensor:
     """Position of the first item with exactly these codes [..., L]; C where there is none. K^L must fit 63 bits."""
+    size = 1 + max(int(codes.max()), int(catalogue.codes.max()))
     base = torch.tensor(size, device=codes.device) ** torch.arange(codes.shape[-1], device=codes.device)
     key, wanted = (catalogue.codes * base).sum(-1), (codes * base).sum(-1)
     ordered, order = key.sort(stable=True)
@@ -178,15 +214,25 @@ def _with_codes(codes: Tensor, catalogue: Catalogue, size: int) -> Tensor:
     return torch.where(ordered[place] == wanted, order[place], len(key))
 
 
-def consistency_floor(items: np.ndarray, offsets: np.ndarray, z: np.ndarray, percentile: float) -> float:
-    """Percentile of cos(mean z of a user's earlier behaviours, z of the next one) over the real pairs of a log; -1
-    where there is no pair."""
+def consistency_floors(
+    items: np.ndarray, offsets: np.ndarray, z: np.ndarray, category: np.ndarray, percentile: float
+) -> Floors:
+    """Percentile of cos(mean z of a user's earlier behaviours, z of the next one) over the real pairs of a log, apart
+    for next ones of a category that the earlier ones lack; -1 where there is no pair."""
     vectors = z[items].astype(np.float64)
     cumulated = np.concatenate([np.zeros((1, z.shape[1])), vectors.cumsum(0)])
     index = np.arange(len(items))
-    start = offsets[np.searchsorted(offsets, index, side="right") - 1]
+    user = np.searchsorted(offsets, index, side="right") - 1
+    start = offsets[user]
+    key = user * (int(category.max(initial=0)) + 1) + category[items]
+    first = np.zeros(len(items), bool)
+    first[np.unique(key, return_index=True)[1]] = True
+    new = first & (category[items] > 0)
     has = index > start
-    earlier = cumulated[index[has]] - cumulated[start[has]]
-    norm = np.linalg.norm(earlier, axis=1)
-    cosine = (earlier * vectors[has]).sum(1) / np.maximum(norm, 1e-12)
-    return float(np.percentile(cosine, percentile)) if len(cosine) else -1.0
+    earlier = cumulated[index] - cumulated[start]
+    cosine = (earlier * vectors).sum(1) / np.maximum(np.linalg.norm(earlier, axis=1), 1e-12)
+
+    def floor(pairs: np.ndarray) -> float:
+        return float(np.percentile(cosine[pairs], percentile)) if pairs.any() else -1.0
+
+    return Floors(floor(has & ~new), floor(has & new))

@@ -11,7 +11,7 @@ import torch
 
 from reaseq import progress
 from reaseq.artifacts import whole
-from reaseq.behavior.grounding import Catalogue, Grounded, Rules, ground
+from reaseq.behavior.grounding import Catalogue, Grounded, Rules, consistency_floors, ground
 from reaseq.behavior.sampler import BehaviorSampler
 from reaseq.behavior.slots import gather_sequences, insert_masks
 from reaseq.config import BehaviorConfig
@@ -32,9 +32,10 @@ class View:
     catalogue: Catalogue
 
     @classmethod
-    def at(cls, number: int, snapshot: int, log: EventLog, vectors: ItemVectors) -> "View":
+    def at(cls, number: int, snapshot: int, log: EventLog, vectors: ItemVectors, category: np.ndarray) -> "View":
         before = log.before(snapshot)
-        return cls(number, snapshot, before, Catalogue.known_before(before.items, vectors.z, vectors.codes))
+        known = Catalogue.known_before(before.items, vectors.z, vectors.codes, category)
+        return cls(number, snapshot, before, known)
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,6 @@ class Inferrer:
         sampled = self.sampler.sample(inserted, noise_keys(log.user_ids[users], view.snapshot))
         grounded = ground(
             sampled.latent,
-            sampled.log_probs,
             sampled.codes,
             torch.from_numpy(gather_sequences(log, starts, ends).items),
             view.catalogue,
@@ -103,6 +103,12 @@ class Inferrer:
             "version": pa.array([self.version] * len(users), pa.string()),
         }
         return pa.table(columns).cast(INFERRED_BEHAVIORS)
+
+
+def rules_of(config: BehaviorConfig, fitted: EventLog, vectors: ItemVectors, category: np.ndarray) -> Rules:
+    """How items are chosen; `fitted` holds the events that the denoiser was fitted on, `category` is int [V+1]."""
+    floors = consistency_floors(fitted.items, fitted.offsets, vectors.z, category, config.consistency_percentile)
+    return Rules(config.inferred, config.mmr_lambda, floors, round(config.new_category_share * config.inferred))
 
 
 def noise_keys(user_ids: np.ndarray, snapshot: int) -> np.ndarray:

@@ -33,12 +33,12 @@ class Inpainting:
         return hits / len(self.corpus.held_at)
 
     def popularity_recall(self, k: int = 10) -> float:
-        """The same for ranking by number of events (novelty falls with it)."""
+        """The same for ranking by number of events."""
         if len(self.corpus.held_at) == 0:
             return 0.0
         hits = 0
         for start, at in zip(self.corpus.held_start, self.corpus.held_at, strict=True):
-            score = -self.catalogue.novelty.clone()[None]
+            score = self.catalogue.log_prior.clone()[None]
             hits += self._count(score, np.array([start]), np.array([at]), k)
         return hits / len(self.corpus.held_at)
 
@@ -56,9 +56,7 @@ class Inpainting:
         codes[rows, last], action[rows, last] = model.config.mask_code, 0
         noisy = SlotBatch(codes, batch.recency, batch.gap, action, batch.present).to(model.device)
         hidden = model(noisy)[rows, last]
-        log_probs = model.code_logits(hidden).log_softmax(-1)
-        catalogue = self.catalogue.to(model.device)
-        return score_catalogue(model.latent(hidden), log_probs, catalogue, model.latent_scale.item())
+        return score_catalogue(model.latent(hidden), self.catalogue.to(model.device), model.latent_scale)
 
     def _count(self, score: torch.Tensor, starts: np.ndarray, at: np.ndarray, k: int) -> int:
         items = self.corpus.log.items

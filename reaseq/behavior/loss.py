@@ -1,4 +1,4 @@
-"""What training minimises: weighted cross-entropy of masked codes and InfoNCE of masked slots' latents."""
+"""What training minimises: weighted cross-entropy of masked codes, and of the items that masked slots' latents mean."""
 
 from dataclasses import dataclass
 
@@ -7,10 +7,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from reaseq.behavior.denoiser import ReaSeqDenoiser
+from reaseq.behavior.grounding import Catalogue
 from reaseq.behavior.slots import SlotBatch
 
 LATENT_TARGETS = 1024
-"""Most masked slots of a batch that the latent loss looks at, and so the number of in-batch negatives."""
+"""Most masked slots of a batch that the latent loss looks at."""
+MOST_ITEMS = 16_384
+"""Items that a softmax runs over; of a larger catalogue it runs over every n-th item and the batch's own."""
 
 
 @dataclass(frozen=True)
@@ -18,17 +21,17 @@ class Loss:
     code: Tensor
     """Σ_k CE_k / p_k / |x|, mean over samples."""
     latent: Tensor
-    """Mean InfoNCE over slots with a masked code."""
+    """Mean cross-entropy of the true item over slots with a masked code."""
 
 
 def masked_loss(
-    model: ReaSeqDenoiser, batch: SlotBatch, masked: Tensor, weight: Tensor, items: Tensor, vectors: Tensor
+    model: ReaSeqDenoiser, batch: SlotBatch, masked: Tensor, weight: Tensor, items: Tensor, catalogue: Catalogue
 ) -> Loss:
     """
     Args:
         batch: true slots; `present` says what is visible.
         masked, weight: bool and float32 [B, S, L].
-        items: int64 [B, S], true item of each slot; vectors: z, float32 [V+1, 128].
+        items: int64 [B, S], true item of each slot; catalogue: has them all, on the model's device.
     """
     noisy = SlotBatch(
         codes=batch.codes.masked_fill(masked, model.config.mask_code),
@@ -43,17 +46,22 @@ def masked_loss(
         here = masked[:, :, level]
         loss = F.cross_entropy(logits, batch.codes[:, :, level][here], reduction="none")
         code = code + (loss * weight[:, :, level][here]).sum()
-    return Loss(code / len(batch.codes), info_nce(model, hidden, masked.any(2), items, vectors))
+    return Loss(code / len(batch.codes), item_loss(model, hidden, masked.any(2), items, catalogue))
 
 
-def info_nce(model: ReaSeqDenoiser, hidden: Tensor, slots: Tensor, items: Tensor, vectors: Tensor) -> Tensor:
-    """Mean InfoNCE of ẑ against the batch's distinct items, over slots bool [B, S] of hidden states [B, S, L, d]."""
+def item_loss(model: ReaSeqDenoiser, hidden: Tensor, slots: Tensor, items: Tensor, catalogue: Catalogue) -> Tensor:
+    """Mean cross-entropy of the true items under `score_catalogue`, over slots bool [B, S] of hidden states
+    [B, S, L, d]: InfoNCE with the whole catalogue for negatives and their popularity taken into account."""
     wanted = items[slots]
     if len(wanted) == 0:
         return hidden.new_zeros(())
     stride = -(-len(wanted) // LATENT_TARGETS)
-    wanted = wanted[::stride]
+    target = catalogue.position(wanted[::stride])
     latent = model.latent(hidden[slots][::stride])
-    candidates, target = torch.unique(wanted, return_inverse=True)
-    similarity = latent @ vectors[candidates].T
-    return F.cross_entropy(similarity * model.latent_scale, target)
+    z, prior = catalogue.z, catalogue.log_prior
+    if len(z) > MOST_ITEMS:
+        every = -(-len(z) // MOST_ITEMS)
+        drawn = torch.arange(int(target.sum()) % every, len(z), every, device=target.device)  # differs by batch
+        used, place = torch.unique(torch.cat([target, drawn]), return_inverse=True)
+        z, prior, target = z[used], prior[used], place[: len(target)]
+    return F.cross_entropy(model.latent_scale * latent @ z.T + prior, target)

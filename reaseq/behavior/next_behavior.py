@@ -10,9 +10,9 @@ from torch import Tensor
 
 from reaseq.behavior.autoregressive import ReaSeqDecoder
 from reaseq.behavior.generation import Generator
-from reaseq.behavior.grounding import score_catalogue
+from reaseq.behavior.grounding import Catalogue, score_catalogue
 from reaseq.behavior.inpainting import Inpainting
-from reaseq.behavior.loss import Loss, info_nce
+from reaseq.behavior.loss import Loss, item_loss
 from reaseq.behavior.slots import Sequences, gather_sequences, insert_masks, slot_batch
 from reaseq.behavior.training import Tables
 from reaseq.config import BehaviorConfig
@@ -22,12 +22,12 @@ def decoding(
     model: ReaSeqDecoder,
     sequences: Sequences,
     tables: Tables,
-    vectors: Tensor,
+    catalogue: Catalogue,
     config: BehaviorConfig,
     rng: np.random.Generator,
 ) -> Loss:
-    """The decoder's objective: mean cross-entropy of every code given those before it, mean over samples, and InfoNCE
-    of every slot's ẑ.
+    """The decoder's objective: mean cross-entropy of every code given those before it, mean over samples, and of
+    the item that every slot's ẑ means.
 
     The actions of a random number of last slots are not told, as those of generated slots are not.
     """
@@ -43,7 +43,7 @@ def decoding(
         target = batch.codes[:, :, level][batch.present]
         code = code + (F.cross_entropy(logits, target, reduction="none") * weight).sum()
     items = torch.from_numpy(sequences.items).to(model.device)
-    return Loss(code / len(batch.codes), info_nce(model, hidden, batch.present, items, vectors))
+    return Loss(code / len(batch.codes), item_loss(model, hidden, batch.present, items, catalogue))
 
 
 @dataclass(frozen=True)
@@ -58,4 +58,4 @@ class NextBehavior(Inpainting):
         history = gather_sequences(self.corpus.log, np.maximum(starts, at + 1 - self.longest), at)
         inserted = insert_masks(history, self.codes, model.config.mask_code, 1, inside=0)
         sampled = Generator(model, slots=1, guidance=0.0, temperature=0.0, seed=0).sample(inserted, np.zeros(len(at)))
-        return score_catalogue(sampled.latent[:, 0], sampled.log_probs[:, 0], self.catalogue, model.latent_scale.item())
+        return score_catalogue(sampled.latent[:, 0], self.catalogue, model.latent_scale.item())

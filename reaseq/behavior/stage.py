@@ -15,8 +15,8 @@ from reaseq.behavior.corpus import SMALLEST, Corpus
 from reaseq.behavior.denoiser import ReaSeqDenoiser, load_denoiser, place, save_denoiser
 from reaseq.behavior.determinism import deterministic_torch
 from reaseq.behavior.errors import BehaviorError
-from reaseq.behavior.grounding import Catalogue, Rules, consistency_floor
-from reaseq.behavior.inference import Inferrer, View, infer_resumably
+from reaseq.behavior.grounding import Catalogue
+from reaseq.behavior.inference import Inferrer, View, infer_resumably, rules_of
 from reaseq.behavior.inpainting import Inpainting
 from reaseq.behavior.sampler import Sampler
 from reaseq.behavior.snapshots import Schedule, schedule, serving_pairs
@@ -129,9 +129,9 @@ def _fit(learner: Learner, config: RunConfig, dataset: Artifact, item_vectors: A
     generator = torch.Generator().manual_seed(config.seed)
     model.start_from_codebook(torch.from_numpy(vectors.centroids), torch.from_numpy(vectors.rotation), generator)
     place(model, config.device)
-    catalogue = Catalogue.known_before(log.items, vectors.z, vectors.codes)
+    catalogue = Catalogue.known_before(log.items, vectors.z, vectors.codes, data.category_index)
     inpainting = learner.measure(corpus, catalogue, vectors.codes, behavior.max_slots)
-    tables = Tables(vectors.codes, vectors.z, data.category_index)
+    tables = Tables(vectors.codes, data.category_index)
     state = fit(
         model, corpus, inpainting, tables, behavior, seed=config.seed, scratch=draft.scratch,
         objective=learner.objective, named=learner.name,
@@ -169,7 +169,7 @@ def _infer(
     plan = _schedule(config, data)
     log = _visible(data).with_actions(model.config.action_names)
     fitted = log.before(plan.cut)
-    floor = consistency_floor(fitted.items, fitted.offsets, vectors.z, behavior.consistency_percentile)
+    rules = rules_of(behavior, fitted, vectors, data.category_index)
     sampler = Sampler(
         model,
         slots=behavior.inferred + behavior.spare_slots,
@@ -179,11 +179,10 @@ def _infer(
         seed=config.seed,
         refresh=behavior.cache_refresh,
     )
-    rules = Rules(behavior.inferred, behavior.mmr_lambda, floor)
     version = f"gbr-{key[:12]}"
     inferrer = Inferrer(sampler, vectors, data.item_ids, rules, behavior, version)
     wanted = _pairs(data, plan, config.ranking.lag_hours)
-    work = [(View.at(n, time, log, vectors), wanted[n]) for n, time in enumerate(plan.snapshots)]
+    work = [(View.at(n, time, log, vectors, data.category_index), wanted[n]) for n, time in enumerate(plan.snapshots)]
     table, forwards = infer_resumably(inferrer, work, draft.scratch)
     draft.write_table("inferred_behaviors.parquet", table, INFERRED_BEHAVIORS)
     pairs, rows = sum(len(users) for users in wanted), table.num_rows
@@ -196,7 +195,7 @@ def _infer(
         pairs_without_row=pairs - rows,
         min_events=behavior.min_events,
         forwards=forwards,
-        consistency_floor=round(floor, 6),
+        consistency_floors={name: round(floor, 6) for name, floor in vars(rules.floors).items()},
         version=version,
         **_summary(table, work, data, vectors),
     )

@@ -11,12 +11,12 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from reaseq import progress
 from reaseq.behavior.checkpoint import load_checkpoint, save_checkpoint
 from reaseq.behavior.corpus import Corpus
 from reaseq.behavior.denoiser import ReaSeqDenoiser
+from reaseq.behavior.grounding import Catalogue
 from reaseq.behavior.inpainting import Inpainting
 from reaseq.behavior.loss import Loss, masked_loss
 from reaseq.behavior.masking import draw_masking
@@ -34,10 +34,9 @@ CHECKPOINT_STEPS = 200  # and at the end of every epoch
 
 @dataclass(frozen=True)
 class Tables:
-    """What an item index stands for: codes int64 [V+1, L], z float32 [V+1, 128], category int64 [V+1]."""
+    """What an item index stands for: codes int64 [V+1, L], category int64 [V+1]."""
 
     codes: np.ndarray
-    z: np.ndarray
     category: np.ndarray
 
 
@@ -62,7 +61,7 @@ class Objective(Protocol):
         model: Any,
         sequences: Sequences,
         tables: Tables,
-        vectors: Tensor,
+        catalogue: Catalogue,
         config: BehaviorConfig,
         rng: np.random.Generator,
     ) -> Loss: ...
@@ -72,7 +71,7 @@ def denoising(
     model: ReaSeqDenoiser,
     sequences: Sequences,
     tables: Tables,
-    vectors: Tensor,
+    catalogue: Catalogue,
     config: BehaviorConfig,
     rng: np.random.Generator,
 ) -> Loss:
@@ -90,7 +89,9 @@ def denoising(
     batch = SlotBatch(whole.codes, whole.recency, whole.gap, whole.action, visible).to(model.device)
     masked, weight = torch.from_numpy(masking.masked), torch.from_numpy(masking.weight)
     items = torch.from_numpy(sequences.items)
-    return masked_loss(model, batch, masked.to(model.device), weight.to(model.device), items.to(model.device), vectors)
+    return masked_loss(
+        model, batch, masked.to(model.device), weight.to(model.device), items.to(model.device), catalogue
+    )
 
 
 def fit(
@@ -118,7 +119,7 @@ def fit(
     if found is not None:
         best, state = found[0], Progress(**found[1])
         progress.note(f"fitting the {named}: resumed at epoch {state.epoch + 1}, step {state.step}")
-    vectors = torch.from_numpy(tables.z).to(model.device)
+    catalogue = inpainting.catalogue.to(model.device)
     epochs = range(state.epoch, config.epochs)
     for epoch in progress.track(epochs, f"fitting the {named}", total=config.epochs, done=state.epoch):
         batches = corpus.batches(config.max_slots, config.batch_slots, np.random.default_rng([seed, STAGE, epoch]))
@@ -127,7 +128,7 @@ def fit(
         for number in range(state.batch, len(batches)):
             done = (epoch + number / len(batches)) / config.epochs
             losses, slots = _step(
-                model, optimizer, objective, corpus, batches[number], tables, vectors, config, done,
+                model, optimizer, objective, corpus, batches[number], tables, catalogue, config, done,
                 np.random.default_rng([seed, STAGE, epoch, number]),
             )  # fmt: skip
             totals.append(losses)
@@ -157,13 +158,13 @@ def _step(
     corpus: Corpus,
     windows: tuple[np.ndarray, np.ndarray],
     tables: Tables,
-    vectors: Tensor,
+    catalogue: Catalogue,
     config: BehaviorConfig,
     done: float,
     rng: np.random.Generator,
 ) -> tuple[tuple[float, float], int]:
     sequences = gather_sequences(corpus.log, *windows)
-    loss = objective(model, sequences, tables, vectors, config, rng)
+    loss = objective(model, sequences, tables, catalogue, config, rng)
     for group in optimizer.param_groups:
         group["lr"] = config.lr * group["pace"] * _schedule(done)
     optimizer.zero_grad(set_to_none=True)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from reaseq.artifacts import Artifact, Draft, Workspace, build
 from reaseq.behavior.determinism import deterministic_torch
-from reaseq.behavior.grounding import Catalogue, Rules, consistency_floor
-from reaseq.behavior.inference import Inferrer, View, infer_resumably
+from reaseq.behavior.grounding import Catalogue
+from reaseq.behavior.inference import Inferrer, View, infer_resumably, rules_of
 from reaseq.config import RunConfig, digest
 from reaseq.data.dataset import Dataset, EventLog
 from reaseq.evaluation.claims.generation import Generation
@@ -143,11 +143,10 @@ def infer_hidden(
     def write(draft: Draft) -> None:
         data, vectors, behavior = Dataset.open(dataset), ItemVectors.open(item_vectors), config.behavior
         learned = visible(data).before(int(fitted.facts["cut"]))
-        floor = consistency_floor(learned.items, learned.offsets, vectors.z, behavior.consistency_percentile)
+        rules = rules_of(behavior, learned, vectors, data.category_index)
         sampler = way.sampler(behavior, config.device, seed)
-        rules = Rules(behavior.inferred, behavior.mmr_lambda, floor)
         inferrer = Inferrer(sampler, vectors, data.item_ids, rules, behavior, f"gbr-{short[:12]}")
-        known = Catalogue.known_before(hidden.log.items, vectors.z, vectors.codes)
+        known = Catalogue.known_before(hidden.log.items, vectors.z, vectors.codes, data.category_index)
         fresh, started = not any(draft.scratch.iterdir()), time.perf_counter()
         seen = hidden.log.with_actions(sampler.model.config.action_names)
         work = [(View(0, snapshot, seen, known), hidden.user)]
