@@ -67,8 +67,8 @@ def digest_of_files(folder: Path) -> str:
 class TransformerEncoder:
     """A frozen encoder; texts of one call are batched with others of the same padded length.
 
-    So the vector of a text is the same bits in any company. A matrix product's kernel is chosen by its shape, on CUDA and
-    on some CPUs too, so each batch is filled up to its size.
+    So the vector of a text is the same bits in any company. A matrix product's kernel is chosen by its shape, on CUDA
+    and on some CPUs too, so each batch is filled up to its size.
 
     Args:
         name: `minilm` or `hf:<name or folder>`.

@@ -73,9 +73,7 @@ class TwoStages:
 def _best(scores: np.ndarray, count: int) -> np.ndarray:
     """[B, ≤ count] columns of the highest scores, best first."""
     count = min(count, scores.shape[1])
-    kept = np.argpartition(-scores, count - 1, axis=1)[
-        :, :count
-    ]  # spares a sort of the catalogue
+    kept = np.argpartition(-scores, count - 1, axis=1)[:, :count]  # spares a sort of the catalogue
     order = np.argsort(-np.take_along_axis(scores, kept, axis=1), axis=1, kind="stable")
     return np.take_along_axis(kept, order, axis=1)
 
