@@ -20,6 +20,7 @@ from reaseq.config import RunConfig, digest
 from reaseq.data.dataset import Dataset
 from reaseq.evaluation.claims.placebos import place_inferences, place_vectors
 from reaseq.evaluation.metrics import Floats
+from reaseq.evaluation.provenance import versions
 from reaseq.ranking.baselines import baseline_limits, baseline_run, build_baseline, fit_best
 from reaseq.ranking.batches import Contexts, RequestBatches
 from reaseq.ranking.features import FeatureLimits
@@ -62,6 +63,11 @@ class Arm:
     inferences: str = "own"
     """See `placebos.INFERENCES`."""
 
+    @property
+    def infers(self) -> bool:
+        """Whether inferred behaviours are among its inputs."""
+        return self.network == "ranker" and VARIANTS[self.variant].inferences
+
 
 @dataclass(frozen=True)
 class Assets:
@@ -69,14 +75,8 @@ class Assets:
 
     dataset: Artifact
     vectors: dict[str, Artifact]
-    inferred: Artifact
-
-    def of(self, arm: Arm) -> dict[str, Artifact]:
-        return {
-            "dataset": self.dataset,
-            "item_vectors": self.vectors[arm.vectors],
-            "inferred_behaviors": self.inferred,
-        }
+    inferred: Artifact | None
+    """None where no arm reads inferred behaviours."""
 
 
 def train_arms(
@@ -102,11 +102,12 @@ def train_arms(
     for split in ("train", "valid"):  # before the workers start, which would wait for one another
         Shards.of(data, split, workspace.root / "shards")
     paths = {name: artifact.path for name, artifact in assets.vectors.items()}
+    inferred = assets.inferred.path if assets.inferred else None
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_quiet) as pool:
         waiting = {}
         for arm, seed in jobs:
             own = settings.model_copy(update={"seed": seed})
-            folders = (assets.dataset.path, paths[arm.vectors], assets.inferred.path)
+            folders = (assets.dataset.path, paths[arm.vectors], inferred if arm.infers else None)
             waiting[pool.submit(train_arm, own, arm, *folders, workspace)] = (arm.name, seed)
         for future in progress.track(as_completed(waiting), f"training {len(arms)} arms", total=len(jobs)):
             made[waiting[future]] = open_artifact(future.result(), "arm")
@@ -114,14 +115,18 @@ def train_arms(
 
 
 def train_arm(
-    config: RunConfig, arm: Arm, dataset: Path, item_vectors: Path, inferred: Path, workspace: Workspace
+    config: RunConfig, arm: Arm, dataset: Path, item_vectors: Path, inferred: Path | None, workspace: Workspace
 ) -> Path:
-    """One arm under `config.seed`: an `arm` artifact with the test split's probabilities; returns its folder."""
+    """One arm under `config.seed`: an `arm` artifact with the test split's probabilities; returns its folder.
+
+    `inferred` is None for an arm that infers nothing, which therefore outlives a change of what is inferred.
+    """
     inputs = {
         "dataset": _opened(dataset, "dataset"),
         "item_vectors": _opened(item_vectors, "title_vectors" if arm.vectors == TITLES else "item_vectors"),
-        "inferred_behaviors": _opened(inferred, "inferred_behaviors"),
     }
+    if inferred is not None:
+        inputs["inferred_behaviors"] = _opened(inferred, "inferred_behaviors")
     key = config.part("ranking") | {"arm": {name: v for name, v in asdict(arm).items() if name != "name"}}
     if arm.network != "ranker":
         key = config.part("baselines") | {"arm": key["arm"]}
@@ -148,7 +153,7 @@ def _write(draft: Draft, config: RunConfig, arm: Arm, inputs: dict[str, Artifact
         rated = uses_click_rates(config, train, arm.variant)
         tables = item_tables(data, vectors, train, arm.variant, rated)
         model: Network = build_ranker(ranker_spec(config, data, vectors, arm.variant), config.seed, tables)
-        contexts = _contexts(config, arm, data, vectors, inputs["inferred_behaviors"], cache)
+        contexts = _contexts(config, arm, data, vectors, inputs.get("inferred_behaviors"), cache)
         done = fit(model, train, contexts, config, draft.scratch, device, rated)
         draft.facts.update(epochs=config.ranking.epochs, final_loss=done.curve[-1]["loss"], click_rates=rated)
         seconds, impressions = done.seconds, done.impressions
@@ -170,17 +175,19 @@ def _write(draft: Draft, config: RunConfig, arm: Arm, inputs: dict[str, Artifact
     np.save(draft.path / SCORES, scores, allow_pickle=False)
     draft.facts.update(
         arm=asdict(arm),
+        versions=versions(),
+        cpus=os.cpu_count(),
         training_seconds=round(seconds, 1),
         examples_per_second=round(impressions / seconds, 1),
     )
 
 
 def _contexts(
-    config: RunConfig, arm: Arm, data: Dataset, vectors: ItemVectors, inferred: Artifact, cache: Path
+    config: RunConfig, arm: Arm, data: Dataset, vectors: ItemVectors, inferred: Artifact | None, cache: Path
 ) -> Contexts:
     settings = config.ranking
     table = None
-    if VARIANTS[arm.variant].inferences:
+    if inferred is not None:
         table = InferenceTable.read(inferred, data, settings.lag_hours, cache)
         table = place_inferences(arm.inferences, table, data, vectors, config.seed)
     most = max(1, int(np.diff(table.offsets).max(initial=0))) if table else 1

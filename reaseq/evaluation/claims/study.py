@@ -172,7 +172,8 @@ class _Made:
 
     def assets(self, arms: Sequence[Arm]) -> Assets:
         """What these arms are trained from."""
-        return Assets(self.dataset, self.vectors(*sorted({arm.vectors for arm in arms})), self.inferred)
+        inferred = self.inferred if any(arm.infers for arm in arms) else None
+        return Assets(self.dataset, self.vectors(*sorted({arm.vectors for arm in arms})), inferred)
 
     def probed(self) -> beyond_log.Assets:
         return beyond_log.Assets(self.dataset, self.rer, self.denoiser, self.inferred)

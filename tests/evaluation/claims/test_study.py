@@ -44,6 +44,10 @@ def test_a_study_gives_verdicts_and_a_second_start_trains_nothing(config: RunCon
     assert all(path.stat().st_mtime_ns == made for path, made in arms.items())
     assert len(list((tmp_path / "workspace" / "artifacts").glob("arm-*"))) == 8  # C8 needs two arms more
 
+    wider = run_study(config, seeds=[0], claims=["C1", "baselines"], workspace=workspace, workers=1)
+    assert {"bare id", "id+title", "title", "din_title", "kar"} <= set(wider["arms"])
+    assert "item_vectors, title_text" in wider["assets"]
+
 
 def test_unknown_claims_and_no_seeds_are_refused_before_any_work(config: RunConfig, tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "workspace")
