@@ -122,6 +122,7 @@ class BehaviorConfig(Section):
     batch_slots: int = 4096
     """Slots per batch; sequences of similar length are batched together."""
     lr: float = 1e-3
+    dropout: float = Field(0.2, ge=0, lt=1)
     weight_floor: float = 0.1
     latent_weight: float = 0.5
     history_drop: float = 0.1
@@ -304,11 +305,12 @@ PRESETS: dict[str, Json] = {
         "behavior": {
             "d_model": 128,
             "layers": 3,
-            "epochs": 10,
+            "epochs": 30,
             "batch_slots": 1024,
             "lr": 2e-3,
             "snapshots": 3,
             "reverse_steps": 4,
+            "cache_refresh": 4,
         },
         "ranking": {
             "id_dim": 16,

@@ -25,6 +25,7 @@ class ReaSeqDenoiserConfig(PretrainedConfig):
         hidden_size, num_hidden_layers, num_attention_heads: d, depth and heads.
         intermediate_size: width of the SwiGLU; 0 takes 8/3·d, rounded up to a multiple of 16.
         max_slots: most slots of one sequence, masked ones included.
+        dropout: in training, share of what embeddings and blocks put out that is zeroed.
         action_names: actions that it tells apart, those of the events it was fitted on; index 0 is added for others.
     """
 
@@ -43,6 +44,7 @@ class ReaSeqDenoiserConfig(PretrainedConfig):
         vector_size: int = VECTOR_DIM,
         gap_buckets: int = GAP_BUCKETS,
         rms_norm_eps: float = 1e-6,
+        dropout: float = 0.0,
         **kwargs: Any,
     ):
         self.levels = levels
@@ -56,6 +58,7 @@ class ReaSeqDenoiserConfig(PretrainedConfig):
         self.vector_size = vector_size
         self.gap_buckets = gap_buckets
         self.rms_norm_eps = rms_norm_eps
+        self.dropout = dropout
         super().__init__(**kwargs)
 
     @property

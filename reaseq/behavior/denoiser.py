@@ -75,6 +75,7 @@ class Block(nn.Module):
         self.mlp_norm = nn.RMSNorm(width, eps=config.rms_norm_eps)
         self.gate_up = nn.Linear(width, 2 * inner, bias=False)
         self.mlp_out = nn.Linear(inner, width, bias=False)
+        self.dropout = nn.Dropout(config.dropout)
 
     def forward(
         self, x: Tensor, keys: Tensor | None, wanted: Tensor | None = None, *, causal: bool = False
@@ -105,9 +106,10 @@ class Block(nn.Module):
         return self._after(x, F.scaled_dot_product_attention(query, kept.keys, kept.values, attn_mask=keys))
 
     def _after(self, x: Tensor, mixed: Tensor) -> Tensor:
-        x = x + self.attention_out(mixed.transpose(1, 2).flatten(2))
+        x = x + self.dropout(self.attention_out(mixed.transpose(1, 2).flatten(2)))
         gate, up = self.gate_up(self.mlp_norm(x)).chunk(2, -1)
-        return x + self.mlp_out(F.silu(gate) * up)
+        added: Tensor = self.dropout(self.mlp_out(F.silu(gate) * up))
+        return x + added
 
 
 @dataclass(frozen=True)

@@ -124,6 +124,7 @@ def _fit(learner: Learner, config: RunConfig, dataset: Artifact, item_vectors: A
         num_attention_heads=behavior.heads,
         max_slots=behavior.max_slots + behavior.inferred + behavior.spare_slots,
         action_names=log.action_names,
+        dropout=behavior.dropout,
     )
     model = learner.model(shape)
     generator = torch.Generator().manual_seed(config.seed)

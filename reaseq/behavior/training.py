@@ -127,9 +127,11 @@ def fit(
         totals: list[tuple[float, float]] = []
         for number in range(state.batch, len(batches)):
             done = (epoch + number / len(batches)) / config.epochs
+            draws = np.random.SeedSequence([seed, STAGE, epoch, number])
+            torch.manual_seed(int(draws.generate_state(1)[0]))  # of dropout
             losses, slots = _step(
                 model, optimizer, objective, corpus, batches[number], tables, catalogue, config, done,
-                np.random.default_rng([seed, STAGE, epoch, number]),
+                np.random.default_rng(draws),
             )  # fmt: skip
             totals.append(losses)
             state.step, state.batch, state.slots = state.step + 1, number + 1, state.slots + slots
