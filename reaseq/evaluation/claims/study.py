@@ -7,6 +7,7 @@ is run again with one claim more, takes over what is there.
 
 import os
 import platform
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,7 @@ def run_study(
             "arms trained": sum(len(of_seeds) for of_seeds in trained.values()),
         },
         "training": _training(trained),
+        "trained_on": _trained_on(trained),
         "versions": versions(),
         "machine": {
             "cpus": os.cpu_count(),
@@ -237,6 +239,19 @@ def _training(trained: dict[str, list[Artifact]]) -> dict[str, dict[str, float]]
         }
         for name, of_seeds in trained.items()
     }
+
+
+def _trained_on(trained: dict[str, list[Artifact]]) -> list[Json]:
+    """Machines and versions that trained the arms, with the number of arms; an arm may come from elsewhere."""
+    told = Counter(
+        (artifact.facts["cpus"], artifact.facts["versions"]["python"], artifact.facts["versions"]["torch"])
+        for of_seeds in trained.values()
+        for artifact in of_seeds
+    )
+    return [
+        {"arms": arms, "cpus": cpus, "python": python, "torch": torch}
+        for (cpus, python, torch), arms in sorted(told.items())
+    ]
 
 
 def results_path(folder: Path, config: RunConfig) -> Path:

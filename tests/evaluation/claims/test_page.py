@@ -34,6 +34,7 @@ def results(dataset: str, verdict: Any = "holds") -> dict[str, Any]:
         "evidence": [evidence.as_json()],
         "seconds": {"assets": {"dataset": 1.0}, "arms": 10.0, "arms trained": 4},
         "training": {"id": {"examples_per_second": 1000.0, "training_seconds": 1.0}},
+        "trained_on": [{"arms": 5, "cpus": 2, "python": "3.11.7", "torch": "2.13.0"}],
         "versions": {"python": "3.11", "torch": "2.13"},
         "machine": {"cpus": 2, "memory_gib": 8.0, "system": "Linux"},
     }
