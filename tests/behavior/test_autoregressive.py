@@ -11,14 +11,16 @@ from reaseq.behavior.denoiser import load_denoiser, load_model, save_denoiser
 from reaseq.behavior.determinism import deterministic_torch
 from reaseq.behavior.errors import BehaviorError
 from reaseq.behavior.generation import Generator
-from reaseq.behavior.grounding import Catalogue, Rules, ground
+from reaseq.behavior.grounding import Catalogue, Floors, Rules, ground
 from reaseq.behavior.next_behavior import NextBehavior, decoding
 from reaseq.behavior.sampler import Sampled
 from reaseq.behavior.slots import SlotBatch, gather_sequences, insert_masks, slot_batch
 from reaseq.behavior.training import fit
+from tests.behavior.test_training import CATEGORY as RING_CATEGORY
 from tests.behavior.test_training import CODES as RING_CODES
 from tests.behavior.test_training import CONFIG, LENGTH, TABLES, ring
-from tests.behavior.toys import LEVELS, SIZE, toy_log, toy_model, toy_tables
+from tests.behavior.test_training import Z as RING_Z
+from tests.behavior.toys import LEVELS, SIZE, toy_categories, toy_log, toy_model, toy_tables
 
 SLOTS = 5
 LENGTHS = [2, 17, 5, 9]
@@ -123,8 +125,8 @@ def test_grounding_takes_what_was_generated() -> None:
     assert torch.allclose(sampled.latent.norm(dim=-1), torch.ones(4, SLOTS), atol=1e-5)
     history = torch.from_numpy(gather_sequences(LOG, LOG.offsets[:-1], LOG.offsets[1:]).items)
     found = ground(
-        sampled.latent, sampled.log_probs, sampled.codes, history, Catalogue.known_before(LOG.items, Z, CODES),
-        generator.model.latent_scale.item(), Rules(3, 0.7, -1.0),
+        sampled.latent, sampled.codes, history, Catalogue.known_before(LOG.items, Z, CODES, toy_categories()),
+        generator.model.latent_scale.item(), Rules(3, 0.7, Floors(-1.0, -1.0)),
     )  # fmt: skip
     assert (found.items > 0).all()
 
@@ -139,7 +141,8 @@ def test_slots_between_behaviours_are_refused() -> None:
 def test_fitting_finds_what_popularity_and_similarity_do_not(tmp_path: Path) -> None:
     log, model = ring(), toy_decoder()
     corpus = Corpus.of(log, np.random.default_rng(0))
-    measure = NextBehavior(corpus, Catalogue.known_before(log.items, TABLES.z, RING_CODES), RING_CODES, LENGTH)
+    catalogue = Catalogue.known_before(log.items, RING_Z, RING_CODES, RING_CATEGORY)
+    measure = NextBehavior(corpus, catalogue, RING_CODES, LENGTH)
     similar = measure.recall(model, k=1)
     with deterministic_torch(threads=1, seed=0):
         state = fit(model, corpus, measure, TABLES, CONFIG, seed=0, scratch=tmp_path, objective=decoding)

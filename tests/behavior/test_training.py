@@ -18,7 +18,8 @@ from tests.behavior.toys import DAY, LEVELS, ToyLog, toy_log, toy_model, toy_tab
 
 ITEMS, USERS, LENGTH = 17, 120, 8
 Z, CODES = toy_tables(ITEMS)
-TABLES = Tables(CODES, Z, np.ones(ITEMS + 1, np.int64))
+CATEGORY = np.ones(ITEMS + 1, np.int64)
+TABLES = Tables(CODES, CATEGORY)
 CONFIG = load("tiny", overrides={"behavior.epochs": 40, "behavior.lr": 6e-3, "behavior.batch_slots": 128}).behavior
 
 
@@ -30,6 +31,10 @@ def ring() -> ToyLog:
     times = np.tile(np.arange(1, LENGTH + 1) * DAY, USERS)
     offsets = np.arange(USERS + 1) * LENGTH
     return ToyLog(offsets, items.ravel(), times, np.zeros(USERS * LENGTH, np.int8))
+
+
+def _catalogue(log: ToyLog) -> Catalogue:
+    return Catalogue.known_before(log.items, Z, CODES, CATEGORY)
 
 
 def _suffix_loss(model: ReaSeqDenoiser, log: ToyLog) -> float:
@@ -46,13 +51,13 @@ def _suffix_loss(model: ReaSeqDenoiser, log: ToyLog) -> float:
     batch, items = slot_batch(sequences, CODES), torch.from_numpy(sequences.items)
     masked, weight = torch.from_numpy(masking.masked), torch.from_numpy(masking.weight)
     with torch.no_grad():
-        return masked_loss(model, batch, masked, weight, items, torch.from_numpy(Z)).code.item()
+        return masked_loss(model, batch, masked, weight, items, _catalogue(log)).code.item()
 
 
 def test_fitting_lowers_the_loss_and_finds_what_popularity_and_similarity_do_not(tmp_path: Path) -> None:
     log, model = ring(), toy_model()
     corpus = Corpus.of(log, np.random.default_rng(0))
-    inpainting = Inpainting(corpus, Catalogue.known_before(log.items, Z, CODES), CODES, LENGTH)
+    inpainting = Inpainting(corpus, _catalogue(log), CODES, LENGTH)
     before, similar = _suffix_loss(model, log), inpainting.recall(model, k=1)
     with deterministic_torch(threads=1, seed=0):
         state = fit(model, corpus, inpainting, TABLES, CONFIG, seed=0, scratch=tmp_path)

@@ -40,6 +40,13 @@ def toy_tables(items: int = 30, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return z, codes
 
 
+def toy_categories(items: int = 30, number: int = 4) -> np.ndarray:
+    """int64 [V+1]: category 1…number of each item in turn, 0 for row 0."""
+    category = 1 + (np.arange(items + 1) - 1) % number
+    category[0] = 0
+    return category
+
+
 def toy_model(seed: int = 0, max_slots: int = 40) -> ReaSeqDenoiser:
     torch.manual_seed(seed)
     config = ReaSeqDenoiserConfig(
