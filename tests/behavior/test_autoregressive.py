@@ -13,6 +13,7 @@ from reaseq.behavior.errors import BehaviorError
 from reaseq.behavior.generation import Generator
 from reaseq.behavior.grounding import Catalogue, Floors, Rules, ground
 from reaseq.behavior.next_behavior import NextBehavior, decoding
+from reaseq.behavior.noise import UserNoise
 from reaseq.behavior.sampler import Sampled
 from reaseq.behavior.slots import SlotBatch, gather_sequences, insert_masks, slot_batch
 from reaseq.behavior.training import fit
@@ -107,7 +108,25 @@ def test_a_batch_of_one_equals_a_batch_of_many(guidance: float, temperature: flo
         one, _ = _generate([user], guidance, temperature)
         assert torch.equal(one.codes[0], many.codes[user])
         assert torch.allclose(one.latent[0], many.latent[user], atol=1e-5)
-        assert torch.allclose(one.log_probs[0], many.log_probs[user], atol=1e-4)
+
+
+@pytest.mark.parametrize("guidance", [0.0, 1.0])
+def test_every_code_generated_is_what_whole_forwards_choose_there(guidance: float) -> None:
+    """Nothing kept: the finished rows are read whole, with their history and without, and each code is drawn anew."""
+    users = list(range(len(LENGTHS)))
+    sampled, generator = _generate(users, guidance, temperature=0.5)
+    inserted = insert_masks(gather_sequences(LOG, LOG.offsets[:-1], LOG.offsets[1:]), CODES, SIZE, SLOTS, inside=0)
+    codes = inserted.batch.codes.clone()
+    codes[torch.arange(len(users))[:, None], inserted.index] = sampled.codes
+    whole, noise = replace(inserted.batch, codes=codes), UserNoise((1, SLOTS, LEVELS, SIZE), 0, torch.device("cpu"))
+    with torch.no_grad():
+        hidden = generator.model(whole, inserted.index)
+        log_probs = generator.model.code_logits(hidden).log_softmax(-1)
+        free = generator.model.code_logits(generator.model(whole.take(inserted.index))).log_softmax(-1)
+        guided = (1 + guidance) * log_probs - guidance * free
+    choice = (guided.log_softmax(-1) + 0.5 * noise.of(0, torch.tensor([1000 + 37 * u for u in users]))).argmax(-1)
+    assert torch.equal(choice, sampled.codes)
+    assert torch.allclose(generator.model.latent(hidden), sampled.latent, atol=1e-5)
 
 
 @pytest.mark.parametrize(("guidance", "branches"), [(0.0, 1), (1.0, 2)])
@@ -121,7 +140,8 @@ def test_generating_takes_one_forward_a_code_and_branch(guidance: float, branche
 
 def test_grounding_takes_what_was_generated() -> None:
     sampled, generator = _generate([0, 1, 2, 3])
-    assert sampled.codes.shape == (4, SLOTS, LEVELS) and sampled.log_probs.shape == (4, SLOTS, LEVELS, SIZE)
+    assert sampled.codes.shape == (4, SLOTS, LEVELS) and sampled.latent.shape == (4, SLOTS, 128)
+    assert ((sampled.codes >= 0) & (sampled.codes < SIZE)).all()
     assert torch.allclose(sampled.latent.norm(dim=-1), torch.ones(4, SLOTS), atol=1e-5)
     history = torch.from_numpy(gather_sequences(LOG, LOG.offsets[:-1], LOG.offsets[1:]).items)
     found = ground(
