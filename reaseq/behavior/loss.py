@@ -56,7 +56,7 @@ def item_loss(model: ReaSeqDenoiser, hidden: Tensor, slots: Tensor, items: Tenso
     if len(wanted) == 0:
         return hidden.new_zeros(())
     stride = -(-len(wanted) // LATENT_TARGETS)
-    target = catalogue.position(wanted[::stride])
+    target = catalogue.position(wanted[::stride].contiguous())
     latent = model.latent(hidden[slots][::stride])
     z, prior = catalogue.z, catalogue.log_prior
     if len(z) > MOST_ITEMS:

@@ -1,4 +1,3 @@
-
 import numpy as np
 import pytest
 import torch
@@ -6,7 +5,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reaseq.behavior import grounding
-from reaseq.behavior.grounding import Catalogue, Floors, Rules, _candidates, _lacking, ground, score_catalogue
+from reaseq.behavior.grounding import (
+    Catalogue,
+    Floors,
+    Rules,
+    _candidates,
+    _lacking,
+    consistency_floors,
+    ground,
+    score_catalogue,
+)
 from tests.behavior.toys import LEVELS, SIZE, toy_categories, toy_tables
 
 Z, CODES = toy_tables()
@@ -110,3 +118,26 @@ def test_rare_items_are_more_novel() -> None:
     novelty = _known(np.array([1, 1, 1, 1, 2, 2, 3])).novelty.tolist()
     assert novelty == sorted(novelty)
     assert novelty[-1] == 1.0
+
+
+def test_the_two_floors_are_percentiles_over_real_pairs_apart_for_new_categories() -> None:
+    items, offsets = np.array([1, 2, 5, 5, 4, 9, 2, 30, 7]), np.array([0, 5, 5, 9])
+    category = CATEGORY.copy()
+    category[30] = 0  # of no category, so of none that is new
+    held, lacking = [], []
+    for user in range(3):
+        log = items[offsets[user] : offsets[user + 1]].tolist()
+        for at in range(1, len(log)):
+            mean = Z[log[:at]].mean(0)
+            new = category[log[at]] > 0 and category[log[at]] not in category[log[:at]]
+            (lacking if new else held).append(mean @ Z[log[at]] / np.linalg.norm(mean))
+    assert (len(held), len(lacking)) == (3, 4)
+    floors = consistency_floors(items, offsets, Z, category, 30.0)
+    assert np.isclose(floors.held, np.percentile(held, 30.0), atol=1e-6)
+    assert np.isclose(floors.lacking, np.percentile(lacking, 30.0), atol=1e-6)
+
+
+def test_a_floor_without_pairs_lets_everything_through() -> None:
+    assert consistency_floors(np.array([1]), np.array([0, 1]), Z, CATEGORY, 5.0) == Floors(-1.0, -1.0)
+    alike = consistency_floors(np.array([1, 5]), np.array([0, 2]), Z, CATEGORY, 5.0)
+    assert alike.lacking == -1.0 and alike.held == pytest.approx(float(Z[1] @ Z[5]), abs=1e-6)

@@ -50,6 +50,15 @@ def test_every_code_is_settled_after_the_last_step(steps: int) -> None:
     assert forwards == 2 * steps
 
 
+@pytest.mark.parametrize("refresh", [1, 4])
+def test_a_model_fitted_with_dropout_is_sampled_without(refresh: int) -> None:
+    plain, dropping = _sampler(refresh=refresh), _sampler(refresh=refresh)
+    dropping.model = toy_model(dropout=0.5)
+    expected, sampled = plain.sample(*_inserted([4, 1, 2])), dropping.sample(*_inserted([4, 1, 2]))
+    assert torch.equal(sampled.codes, expected.codes)
+    assert torch.equal(sampled.latent, expected.latent)
+
+
 def test_without_guidance_there_is_one_forward_a_step() -> None:
     assert _sample([0], guidance=0.0)[1] == 4
 

@@ -47,7 +47,7 @@ def toy_categories(items: int = 30, number: int = 4) -> np.ndarray:
     return category
 
 
-def toy_model(seed: int = 0, max_slots: int = 40) -> ReaSeqDenoiser:
+def toy_model(seed: int = 0, max_slots: int = 40, dropout: float = 0.0) -> ReaSeqDenoiser:
     torch.manual_seed(seed)
     config = ReaSeqDenoiserConfig(
         levels=LEVELS,
@@ -57,5 +57,6 @@ def toy_model(seed: int = 0, max_slots: int = 40) -> ReaSeqDenoiser:
         num_attention_heads=2,
         max_slots=max_slots,
         action_names=("click",),
+        dropout=dropout,
     )
     return ReaSeqDenoiser(config).eval()
