@@ -144,7 +144,7 @@ class BehaviorConfig(Section):
     infer_batch: int = 256
     mmr_lambda: float = 0.7
     new_category_share: float = Field(0.5, ge=0, le=1)
-    """Of the inferred behaviours, those of categories that the user's log lacks."""
+    """Of the inferred behaviours, the share, in whole ones, that is kept for categories which the user's log lacks."""
     consistency_percentile: float = 5.0
     min_events: int = 2
     """Users with fewer events before the snapshot get no inferences."""

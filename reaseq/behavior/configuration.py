@@ -25,7 +25,7 @@ class ReaSeqDenoiserConfig(PretrainedConfig):
         hidden_size, num_hidden_layers, num_attention_heads: d, depth and heads.
         intermediate_size: width of the SwiGLU; 0 takes 8/3·d, rounded up to a multiple of 16.
         max_slots: most slots of one sequence, masked ones included.
-        dropout: in training, share of what embeddings and blocks put out that is zeroed.
+        dropout: in training, share of what attention and SwiGLU of a block put out that is zeroed.
         action_names: actions that it tells apart, those of the events it was fitted on; index 0 is added for others.
     """
 

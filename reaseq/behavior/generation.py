@@ -53,13 +53,12 @@ class Generator:
             branches.append(Decoding(self.model, history.take(history.recency[:, :0]), alone))
         self.forwards += len(branches)
         slots, levels = alone.codes.shape[1:]
-        codes, settled, latents = [], [], []
+        codes, latents = [], []
         for slot in range(slots):
             states = []
             for level in range(levels):
                 states.append(branches[0].hidden)
                 log_probs = self._log_probs(branches, level)
-                settled.append(log_probs)
                 if self.temperature > 0:
                     log_probs = log_probs + self.temperature * noise[:, slot, level]
                 codes.append(log_probs.argmax(-1))
@@ -70,12 +69,8 @@ class Generator:
             latents.append(self.model.latent(torch.stack(states, 1)))
         free = (len(branches) - 1) * slots / inserted.batch.present.sum(1).double()
         self.dense_forwards += (1 + free).sum().item()  # a row is read once, token by token, start for the last code
-        shape = (len(keys), slots, levels)
-        return Sampled(
-            torch.stack(codes, 1).view(shape).cpu(),
-            torch.stack(settled, 1).view(*shape, -1).cpu(),
-            torch.stack(latents, 1).cpu(),
-        )
+        settled = torch.stack(codes, 1).view(len(keys), slots, levels)
+        return Sampled(settled.cpu(), torch.stack(latents, 1).cpu())
 
     def _log_probs(self, branches: list[Decoding], level: int) -> Tensor:
         given, *free = (self.model.level_logits(branch.hidden, level).log_softmax(-1) for branch in branches)

@@ -1,12 +1,12 @@
 """Grounding: from what a slot's codes and latent say to items that exist.
 
-An item's score in a slot is its posterior: the softmax over the catalogue of cos(ẑ, z)/τ plus the logarithm of how
-often the item was taken. Without that prior the cosines would have to say what is popular, which z, made of texts, does
-not hold. Free generation invents items that no catalogue has;
-here the most probable items, and one that has just the slot's codes, are the only candidates.
+An item's score in a slot is its posterior: the softmax over the catalogue of cos(ẑ, z)/τ plus the logarithm of the
+item's share of events. Without that prior the cosines would have to say what is popular, which z, made of texts, does
+not hold. Free generation invents items that no catalogue has; here the most probable items, and one that has just the
+slot's codes, are the only candidates. What the codes' own probabilities were is not asked.
 
 A share of the items is kept for categories that the visible log lacks. Of a life elsewhere the log says least, so these
-never come first by themselves; `masking` teaches the denoiser to fill in a category that is missing altogether.
+rarely come first by themselves; `masking` teaches the denoiser to fill in a category that is missing altogether.
 """
 
 from dataclasses import dataclass
@@ -85,12 +85,13 @@ class Rules:
     mmr_lambda: float
     floors: Floors
     new_categories: int = 0
-    """Of the items, those that are taken from categories that the log lacks, as far as there are any."""
+    """Least number of items from categories that the log lacks, as far as there are any."""
 
 
 @dataclass(frozen=True)
 class Grounded:
-    """B users × M: items int64 (0 = none), slot int64, confidence float32, best first."""
+    """B users × M: items int64 (0 = none), slot int64, confidence float32 (the posterior of the item in its slot), best
+    first."""
 
     items: Tensor
     slot: Tensor

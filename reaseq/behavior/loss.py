@@ -51,12 +51,13 @@ def masked_loss(
 
 def item_loss(model: ReaSeqDenoiser, hidden: Tensor, slots: Tensor, items: Tensor, catalogue: Catalogue) -> Tensor:
     """Mean cross-entropy of the true items under `score_catalogue`, over slots bool [B, S] of hidden states
-    [B, S, L, d]: InfoNCE with the whole catalogue for negatives and their popularity taken into account."""
+    [B, S, L, d]. Of more than `LATENT_TARGETS` slots every n-th counts; the softmax runs over the catalogue, or, of one
+    larger than `MOST_ITEMS`, over every n-th of its items and the targets."""
     wanted = items[slots]
     if len(wanted) == 0:
         return hidden.new_zeros(())
     stride = -(-len(wanted) // LATENT_TARGETS)
-    target = catalogue.position(wanted[::stride])
+    target = catalogue.position(wanted[::stride].contiguous())
     latent = model.latent(hidden[slots][::stride])
     z, prior = catalogue.z, catalogue.log_prior
     if len(z) > MOST_ITEMS:

@@ -50,7 +50,7 @@ def decoding(
 class NextBehavior(Inpainting):
     """Recall@10 of the held-out last behaviour, its codes generated greedily after the history.
 
-    Items are scored as the denoiser's are, from ẑ and the distributions that the generated codes were taken from.
+    Items are scored as the denoiser's are: by their posterior, given the ẑ that the states of the generated codes make.
     """
 
     @torch.no_grad()

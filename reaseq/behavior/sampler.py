@@ -28,12 +28,10 @@ TIE_BREAK = 1e-3
 class Sampled:
     """What was filled in, for B users × S' inserted slots.
 
-    codes int64 [B, S', L]; log_probs float32 [B, S', L, K]: the (guided) distribution each code was settled from;
-    latent float32 [B, S', 128]: ẑ at the step that settled the slot's last code, unit length.
+    codes int64 [B, S', L]; latent float32 [B, S', 128]: ẑ at the step that settled the slot's last code, unit length.
     """
 
     codes: Tensor
-    log_probs: Tensor
     latent: Tensor
 
 
@@ -95,15 +93,14 @@ class Sampler:
         batch, index = inserted.batch.to(self.model.device), inserted.index.to(self.model.device)
         alone = batch.take(index)
         users, slots, levels = alone.codes.shape
-        size, mask_code = self.model.config.codebook_size, self.model.config.mask_code
+        mask_code = self.model.config.mask_code
         turn = torch.from_numpy(np.asarray(keys, np.int64)).to(index.device)
         work = Work()
         given = Branch(self.model, batch, index, work)
         free = Branch(self.model, alone, None, work) if self.guidance > 0 else None
         codes = alone.codes
         masked = codes == mask_code
-        settled = alone.codes.new_full((users, slots, levels, size), 0, dtype=torch.float32)
-        latents = settled.new_zeros(users, slots, self.model.config.vector_size)
+        latents = torch.zeros(users, slots, self.model.config.vector_size, device=codes.device)
         for step in range(self.steps):
             recent, masked = masked, codes == mask_code
             hidden = self._hidden(given, codes, recent, step)  # [B, S', L, d]
@@ -116,13 +113,12 @@ class Sampler:
             confidence = log_probs.gather(-1, choice[..., None])[..., 0] + TIE_BREAK * noise[..., 0]
             keep = _most_confident(confidence, masked, slots * levels * (step + 1) // self.steps)
             codes = torch.where(keep, choice, codes)
-            settled = torch.where(keep[..., None], log_probs, settled)
             open_slots = masked.any(-1)[..., None]
             latents = torch.where(open_slots, self.model.latent(hidden), latents)
         self.forwards += work.forwards
         tokens = inserted.batch.present.sum(1) * levels
         self.dense_forwards += work.dense_forwards(tokens, self.model.config.num_hidden_layers)
-        return Sampled(codes.cpu(), settled.cpu(), latents.cpu())
+        return Sampled(codes.cpu(), latents.cpu())
 
     def _hidden(self, branch: Branch, codes: Tensor, recent: Tensor, step: int) -> Tensor:
         keep = self.refresh > 1

@@ -11,14 +11,17 @@ from reaseq.behavior.denoiser import load_denoiser, load_model, save_denoiser
 from reaseq.behavior.determinism import deterministic_torch
 from reaseq.behavior.errors import BehaviorError
 from reaseq.behavior.generation import Generator
-from reaseq.behavior.grounding import Catalogue, Rules, ground
+from reaseq.behavior.grounding import Catalogue, Floors, Rules, ground
 from reaseq.behavior.next_behavior import NextBehavior, decoding
+from reaseq.behavior.noise import UserNoise
 from reaseq.behavior.sampler import Sampled
 from reaseq.behavior.slots import SlotBatch, gather_sequences, insert_masks, slot_batch
 from reaseq.behavior.training import fit
+from tests.behavior.test_training import CATEGORY as RING_CATEGORY
 from tests.behavior.test_training import CODES as RING_CODES
 from tests.behavior.test_training import CONFIG, LENGTH, TABLES, ring
-from tests.behavior.toys import LEVELS, SIZE, toy_log, toy_model, toy_tables
+from tests.behavior.test_training import Z as RING_Z
+from tests.behavior.toys import LEVELS, SIZE, toy_categories, toy_log, toy_model, toy_tables
 
 SLOTS = 5
 LENGTHS = [2, 17, 5, 9]
@@ -105,7 +108,25 @@ def test_a_batch_of_one_equals_a_batch_of_many(guidance: float, temperature: flo
         one, _ = _generate([user], guidance, temperature)
         assert torch.equal(one.codes[0], many.codes[user])
         assert torch.allclose(one.latent[0], many.latent[user], atol=1e-5)
-        assert torch.allclose(one.log_probs[0], many.log_probs[user], atol=1e-4)
+
+
+@pytest.mark.parametrize("guidance", [0.0, 1.0])
+def test_every_code_generated_is_what_whole_forwards_choose_there(guidance: float) -> None:
+    """Nothing kept: the finished rows are read whole, with their history and without, and each code is drawn anew."""
+    users = list(range(len(LENGTHS)))
+    sampled, generator = _generate(users, guidance, temperature=0.5)
+    inserted = insert_masks(gather_sequences(LOG, LOG.offsets[:-1], LOG.offsets[1:]), CODES, SIZE, SLOTS, inside=0)
+    codes = inserted.batch.codes.clone()
+    codes[torch.arange(len(users))[:, None], inserted.index] = sampled.codes
+    whole, noise = replace(inserted.batch, codes=codes), UserNoise((1, SLOTS, LEVELS, SIZE), 0, torch.device("cpu"))
+    with torch.no_grad():
+        hidden = generator.model(whole, inserted.index)
+        log_probs = generator.model.code_logits(hidden).log_softmax(-1)
+        free = generator.model.code_logits(generator.model(whole.take(inserted.index))).log_softmax(-1)
+        guided = (1 + guidance) * log_probs - guidance * free
+    choice = (guided.log_softmax(-1) + 0.5 * noise.of(0, torch.tensor([1000 + 37 * u for u in users]))).argmax(-1)
+    assert torch.equal(choice, sampled.codes)
+    assert torch.allclose(generator.model.latent(hidden), sampled.latent, atol=1e-5)
 
 
 @pytest.mark.parametrize(("guidance", "branches"), [(0.0, 1), (1.0, 2)])
@@ -119,12 +140,13 @@ def test_generating_takes_one_forward_a_code_and_branch(guidance: float, branche
 
 def test_grounding_takes_what_was_generated() -> None:
     sampled, generator = _generate([0, 1, 2, 3])
-    assert sampled.codes.shape == (4, SLOTS, LEVELS) and sampled.log_probs.shape == (4, SLOTS, LEVELS, SIZE)
+    assert sampled.codes.shape == (4, SLOTS, LEVELS) and sampled.latent.shape == (4, SLOTS, 128)
+    assert ((sampled.codes >= 0) & (sampled.codes < SIZE)).all()
     assert torch.allclose(sampled.latent.norm(dim=-1), torch.ones(4, SLOTS), atol=1e-5)
     history = torch.from_numpy(gather_sequences(LOG, LOG.offsets[:-1], LOG.offsets[1:]).items)
     found = ground(
-        sampled.latent, sampled.log_probs, sampled.codes, history, Catalogue.known_before(LOG.items, Z, CODES),
-        generator.model.latent_scale.item(), Rules(3, 0.7, -1.0),
+        sampled.latent, sampled.codes, history, Catalogue.known_before(LOG.items, Z, CODES, toy_categories()),
+        generator.model.latent_scale.item(), Rules(3, 0.7, Floors(-1.0, -1.0)),
     )  # fmt: skip
     assert (found.items > 0).all()
 
@@ -139,7 +161,8 @@ def test_slots_between_behaviours_are_refused() -> None:
 def test_fitting_finds_what_popularity_and_similarity_do_not(tmp_path: Path) -> None:
     log, model = ring(), toy_decoder()
     corpus = Corpus.of(log, np.random.default_rng(0))
-    measure = NextBehavior(corpus, Catalogue.known_before(log.items, TABLES.z, RING_CODES), RING_CODES, LENGTH)
+    catalogue = Catalogue.known_before(log.items, RING_Z, RING_CODES, RING_CATEGORY)
+    measure = NextBehavior(corpus, catalogue, RING_CODES, LENGTH)
     similar = measure.recall(model, k=1)
     with deterministic_torch(threads=1, seed=0):
         state = fit(model, corpus, measure, TABLES, CONFIG, seed=0, scratch=tmp_path, objective=decoding)

@@ -49,6 +49,16 @@ def test_asking_for_some_slots_gives_what_asking_for_all_does() -> None:
         assert torch.allclose(model(batch, wanted), model(batch)[torch.arange(3)[:, None], wanted], atol=1e-5)
 
 
+def test_dropout_is_for_training_alone() -> None:
+    plain, dropping, batch = toy_model(), toy_model(dropout=0.5), _batch([3, 9, 6])
+    with torch.no_grad():
+        assert torch.equal(dropping(batch), plain(batch))
+        dropping.train()
+        assert not torch.allclose(dropping(batch)[0, 0], plain(batch)[0, 0], atol=1e-2)
+        assert not torch.equal(dropping(batch)[0, 0], dropping(batch)[0, 0])
+        assert torch.equal(dropping.eval()(batch), plain(batch))
+
+
 def test_attention_looks_both_ways() -> None:
     model, batch = toy_model(), _batch([6])
     last, first = batch.codes.clone(), batch.codes.clone()

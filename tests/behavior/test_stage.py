@@ -75,7 +75,9 @@ def test_the_denoiser_is_a_hugging_face_folder_with_a_loss_curve(denoiser: Artif
     lines = [json.loads(line) for line in denoiser.file("training.jsonl").read_text().splitlines()]
     assert sum("inpainting_recall_at_10" in line for line in lines) == CONFIG.behavior.epochs
     assert lines[-1]["step"] == denoiser.facts["steps"]
-    assert load_denoiser(denoiser.path).config.codebook_size == 8
+    fitted = load_denoiser(denoiser.path)
+    assert fitted.config.codebook_size == 8
+    assert fitted.config.dropout == CONFIG.behavior.dropout > 0 and not fitted.training
 
 
 def test_inpainting_beats_popularity_where_users_have_a_taste(tmp_path: Path, workspace: Workspace) -> None:

@@ -1,11 +1,13 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from reaseq.behavior import training
 from reaseq.behavior.corpus import Corpus, equal_batches
-from reaseq.behavior.denoiser import ReaSeqDenoiser
+from reaseq.behavior.denoiser import ReaSeqDenoiser, save_denoiser
 from reaseq.behavior.determinism import deterministic_torch
 from reaseq.behavior.grounding import Catalogue
 from reaseq.behavior.inpainting import Inpainting
@@ -18,7 +20,8 @@ from tests.behavior.toys import DAY, LEVELS, ToyLog, toy_log, toy_model, toy_tab
 
 ITEMS, USERS, LENGTH = 17, 120, 8
 Z, CODES = toy_tables(ITEMS)
-TABLES = Tables(CODES, Z, np.ones(ITEMS + 1, np.int64))
+CATEGORY = np.ones(ITEMS + 1, np.int64)
+TABLES = Tables(CODES, CATEGORY)
 CONFIG = load("tiny", overrides={"behavior.epochs": 40, "behavior.lr": 6e-3, "behavior.batch_slots": 128}).behavior
 
 
@@ -30,6 +33,10 @@ def ring() -> ToyLog:
     times = np.tile(np.arange(1, LENGTH + 1) * DAY, USERS)
     offsets = np.arange(USERS + 1) * LENGTH
     return ToyLog(offsets, items.ravel(), times, np.zeros(USERS * LENGTH, np.int8))
+
+
+def _catalogue(log: ToyLog) -> Catalogue:
+    return Catalogue.known_before(log.items, Z, CODES, CATEGORY)
 
 
 def _suffix_loss(model: ReaSeqDenoiser, log: ToyLog) -> float:
@@ -46,19 +53,69 @@ def _suffix_loss(model: ReaSeqDenoiser, log: ToyLog) -> float:
     batch, items = slot_batch(sequences, CODES), torch.from_numpy(sequences.items)
     masked, weight = torch.from_numpy(masking.masked), torch.from_numpy(masking.weight)
     with torch.no_grad():
-        return masked_loss(model, batch, masked, weight, items, torch.from_numpy(Z)).code.item()
+        return masked_loss(model, batch, masked, weight, items, _catalogue(log)).code.item()
 
 
 def test_fitting_lowers_the_loss_and_finds_what_popularity_and_similarity_do_not(tmp_path: Path) -> None:
     log, model = ring(), toy_model()
     corpus = Corpus.of(log, np.random.default_rng(0))
-    inpainting = Inpainting(corpus, Catalogue.known_before(log.items, Z, CODES), CODES, LENGTH)
+    inpainting = Inpainting(corpus, _catalogue(log), CODES, LENGTH)
     before, similar = _suffix_loss(model, log), inpainting.recall(model, k=1)
     with deterministic_torch(threads=1, seed=0):
         state = fit(model, corpus, inpainting, TABLES, CONFIG, seed=0, scratch=tmp_path)
     assert _suffix_loss(model, log) < 0.5 * before
     assert inpainting.recall(model, k=1) > 1.5 * max(similar, inpainting.popularity_recall(k=1), 1 / (ITEMS - LENGTH))
     assert inpainting.recall(model) == pytest.approx(state.best_recall)
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+def _fitted(folder: Path, dropout: float = 0.3) -> bytes:
+    """Weights of a fit of a few epochs, saved; `folder` keeps the checkpoints."""
+    log, model = ring(), toy_model(dropout=dropout)
+    inpainting = Inpainting(Corpus.of(log, np.random.default_rng(0)), _catalogue(log), CODES, LENGTH)
+    few = CONFIG.model_copy(update={"epochs": 3})
+    (folder / "scratch").mkdir(exist_ok=True, parents=True)
+    with deterministic_torch(threads=1, seed=0):
+        fit(model, inpainting.corpus, inpainting, TABLES, few, seed=0, scratch=folder / "scratch")
+    assert not model.training
+    save_denoiser(model, folder)
+    return (folder / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("saves", [1, 2, 4])
+def test_a_fit_with_dropout_that_was_killed_ends_in_the_same_bytes(
+    saves: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within an epoch and at the end of one; what was drawn in the process before does not matter either."""
+    monkeypatch.setattr(training, "LOG_STEPS", 2)
+    monkeypatch.setattr(training, "CHECKPOINT_STEPS", 2)
+    whole, real, places = _fitted(tmp_path / "whole"), training.save_checkpoint, []
+
+    def save_and_die(*args: Any) -> None:
+        real(*args)
+        places.append(args[-1]["batch"])
+        if len(places) == saves:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "save_checkpoint", save_and_die)
+        with pytest.raises(Killed):
+            _fitted(tmp_path / "killed")
+    torch.rand(17)
+    assert _fitted(tmp_path / "killed") == whole
+    assert _fitted(tmp_path / "without", dropout=0.0) != whole
+    assert any(places)  # some checkpoint stood within an epoch
+
+
+def test_recall_is_measured_without_dropout_and_training_goes_on_with_it() -> None:
+    log = ring()
+    inpainting = Inpainting(Corpus.of(log, np.random.default_rng(0)), _catalogue(log), CODES, LENGTH)
+    plain, dropping = toy_model(), toy_model(dropout=0.5).train()
+    assert inpainting.recall(dropping) == inpainting.recall(plain)
+    assert dropping.training
 
 
 def test_held_out_events_are_in_no_window() -> None:

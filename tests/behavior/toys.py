@@ -40,7 +40,14 @@ def toy_tables(items: int = 30, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return z, codes
 
 
-def toy_model(seed: int = 0, max_slots: int = 40) -> ReaSeqDenoiser:
+def toy_categories(items: int = 30, number: int = 4) -> np.ndarray:
+    """int64 [V+1]: category 1…number of each item in turn, 0 for row 0."""
+    category = 1 + (np.arange(items + 1) - 1) % number
+    category[0] = 0
+    return category
+
+
+def toy_model(seed: int = 0, max_slots: int = 40, dropout: float = 0.0) -> ReaSeqDenoiser:
     torch.manual_seed(seed)
     config = ReaSeqDenoiserConfig(
         levels=LEVELS,
@@ -50,5 +57,6 @@ def toy_model(seed: int = 0, max_slots: int = 40) -> ReaSeqDenoiser:
         num_attention_heads=2,
         max_slots=max_slots,
         action_names=("click",),
+        dropout=dropout,
     )
     return ReaSeqDenoiser(config).eval()

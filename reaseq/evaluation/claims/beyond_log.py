@@ -222,7 +222,9 @@ def is_consistent(
             figures[f"size of {truth}"] = _sizes(found)
         figures["of novelty"] = (
             "Shares of inferred items that the visible log lacks. Grounding never offers an item of the log, so "
-            "new_items is 1 by construction; new_categories is what was found."
+            "new_items is 1 by construction; of new_categories, too, a share of "
+            f"{config.behavior.new_category_share:g} is asked for (behavior.new_category_share), as far as the log "
+            "lacks any, and only what exceeds it was found."
         )
         verdict, reason = _judge(comparisons, probe.why_nothing_is_hidden())
         if verdict == "holds" and min(novel) < NEW_ITEMS:
