@@ -52,7 +52,9 @@ def masked_loss(
 def item_loss(model: ReaSeqDenoiser, hidden: Tensor, slots: Tensor, items: Tensor, catalogue: Catalogue) -> Tensor:
     """Mean cross-entropy of the true items under `score_catalogue`, over slots bool [B, S] of hidden states
     [B, S, L, d]. Of more than `LATENT_TARGETS` slots every n-th counts; the softmax runs over the catalogue, or, of one
-    larger than `MOST_ITEMS`, over every n-th of its items and the targets."""
+    larger than `MOST_ITEMS`, over every n-th of its items and the targets. There a candidate counts by the inverse of
+    its probability to be one, as in sampled softmax (Jean et al., arXiv 1412.2007): frequent items are targets of
+    nearly every batch, and would seem less likely than they are."""
     wanted = items[slots]
     if len(wanted) == 0:
         return hidden.new_zeros(())
@@ -64,5 +66,6 @@ def item_loss(model: ReaSeqDenoiser, hidden: Tensor, slots: Tensor, items: Tenso
         every = -(-len(z) // MOST_ITEMS)
         drawn = torch.arange(int(target.sum()) % every, len(z), every, device=target.device)  # differs by batch
         used, place = torch.unique(torch.cat([target, drawn]), return_inverse=True)
-        z, prior, target = z[used], prior[used], place[: len(target)]
+        missed = (1 - 1 / every) * (1 - prior[used].exp()) ** (len(target) - 1)
+        z, prior, target = z[used], prior[used] - (1 - missed).log(), place[: len(target)]
     return F.cross_entropy(model.latent_scale * latent @ z.T + prior, target)

@@ -148,7 +148,14 @@ def infers_beyond_the_log(
             if not found:
                 continue
             each = [
-                recalls(cases, probe.vectors, history=config.behavior.max_slots, seed=seed)
+                recalls(
+                    cases,
+                    probe.vectors,
+                    category=probe.data.category_index,
+                    new=round(config.behavior.new_category_share * M),
+                    history=config.behavior.max_slots,
+                    seed=seed,
+                )
                 for seed, cases in found.items()
             ]
             for base in METHODS[1:]:

@@ -1,8 +1,9 @@
 """How much of what the log does not show is recovered: Recall@M of GBR and of what needs no reasoning.
 
 Recall@M is the share of all truth items that are among a user's M. Every method chooses from the same catalogue, never
-an item of the visible history; ties are broken at random. Counts are of the visible log at the snapshot, so they are
-fresher than the denoiser, which was fitted on events before the cut.
+an item of the visible history, and takes the same share of its items from categories that the history lacks, so that
+no gain comes from that rule alone; ties are broken at random. Counts are of the visible log at the snapshot, so they
+are fresher than the denoiser, which was fitted on events before the cut.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from reaseq.evaluation.bootstrap import resample
 from reaseq.evaluation.claims.cases import Cases
 from reaseq.evaluation.claims.evidence import Comparison
-from reaseq.evaluation.claims.hiding import Ints
+from reaseq.evaluation.claims.hiding import Bools, Ints
 from reaseq.evaluation.metrics import Floats
 from reaseq.ranking.sequential.counting import ItemToItem, Popularity
 from reaseq.representation.vectors import ItemVectors
@@ -43,12 +44,16 @@ class Recalled:
     """Out of the categories that the truth lies in."""
 
 
-def recalls(parts: Sequence[Cases], vectors: ItemVectors, *, history: int, seed: int) -> dict[str, Recalled]:
+def recalls(
+    parts: Sequence[Cases], vectors: ItemVectors, *, category: Ints, new: int, history: int, seed: int
+) -> dict[str, Recalled]:
     """Each of `METHODS` on the cases of one seed.
 
     Args:
         parts: cases of each snapshot.
         vectors: item vectors; GBR ranks a category's items by their largest cosine to any ẑ of the user.
+        category: [V+1] of each item, 0 for none.
+        new: how many of M items are of categories that the history lacks, as far as there are any.
         history: last behaviours that item-to-item counts.
         seed: of the random method, of ties and of who gets whose inferences.
     """
@@ -67,7 +72,8 @@ def recalls(parts: Sequence[Cases], vectors: ItemVectors, *, history: int, seed:
         }
         size = cases.truth.sum(1)
         for name, (of, score) in scores.items():
-            overall, within = _hits(of, score, None if name not in (GBR, ANOTHER) else of.items, rng)
+            lacking = None if name in (GBR, ANOTHER) else _lacking(of, category)
+            overall, within = _hits(of, score, lacking, new, rng)
             found[name][0].append((cases.user, overall, size))
             found[name][1].append((cases.user, within, size))
     return {name: Recalled(per_user(overall), per_user(within)) for name, (overall, within) in found.items()}
@@ -92,8 +98,9 @@ def per_user(sums: Iterable[tuple[Ints, NDArray[np.generic], NDArray[np.generic]
     return {user: value / weight for user, (value, weight) in total.items()}
 
 
-def _hits(cases: Cases, score: Score, chosen: Ints | None, rng: np.random.Generator) -> tuple[Ints, Ints]:
-    """Truth items among the M chosen out of the whole catalogue (or among `chosen`), and out of the region; [N]."""
+def _hits(cases: Cases, score: Score, lacking: Bools | None, new: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
+    """Truth items among the M chosen out of the whole catalogue, `new` of them `lacking` [N, V+1] (or, where that is
+    None, among those inferred), and out of the region; [N]."""
     overall, within = [], []
     for low in range(0, len(cases), _ROWS):
         rows = slice(low, low + _ROWS)
@@ -101,12 +108,26 @@ def _hits(cases: Cases, score: Score, chosen: Ints | None, rng: np.random.Genera
         allowed = part.known & ~part.history()
         allowed[:, 0] = False
         scores = score(part)
-        everywhere = best(np.where(allowed, scores, -np.inf), M, rng) if chosen is None else chosen[rows, :M]
-        inside = best(np.where(allowed & part.region, scores, -np.inf), M, rng)
         line = np.arange(len(part))[:, None]
+        everywhere = part.items[:, :M]
+        if lacking is not None:
+            open_to_all = np.where(allowed, scores, -np.inf)
+            first = best(np.where(lacking[rows], open_to_all, -np.inf), new, rng) if new else line[:, :0]
+            open_to_all[line, first] = np.where(first > 0, np.inf, -np.inf)
+            everywhere = best(open_to_all, M, rng)
+        inside = best(np.where(allowed & part.region, scores, -np.inf), M, rng)
         overall.append(part.truth[line, everywhere].sum(1))
         within.append(part.truth[line, inside].sum(1))
     return np.concatenate(overall), np.concatenate(within)
+
+
+def _lacking(cases: Cases, category: Ints) -> Bools:
+    """[N, V+1] items of a category that the user's history has nothing of; items without one are none of these."""
+    held = np.zeros((len(cases), int(category.max(initial=0)) + 1), bool)
+    row, item = np.nonzero(cases.history())
+    held[row, category[item]] = True
+    held[:, 0] = True
+    return ~held[:, category]
 
 
 def best(scores: Scores, m: int, rng: np.random.Generator) -> Ints:

@@ -1,5 +1,7 @@
 """Recall of what the log does not show, and the interval over users and seeds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from reaseq.evaluation.claims.recovery import ANOTHER, GBR, POPULARITY, best, co
 from reaseq.representation.vectors import ItemVectors
 
 ITEMS, USERS = 30, 12
+CATEGORY = np.array([0, *[1] * 25, *[2] * 5])
 
 
 def _vectors() -> ItemVectors:
@@ -37,7 +40,7 @@ def _cases() -> Cases:
 
 
 def test_right_inferences_are_recalled_and_another_users_are_not():
-    found = recalls([_cases()], _vectors(), history=50, seed=0)
+    found = recalls([_cases()], _vectors(), category=CATEGORY, new=0, history=50, seed=0)
 
     assert set(found[GBR].overall.values()) == {1.0}
     assert sum(found[ANOTHER].overall.values()) < USERS / 2
@@ -47,9 +50,35 @@ def test_right_inferences_are_recalled_and_another_users_are_not():
 def test_a_ranking_holds_no_item_of_the_history_and_none_unknown_to_the_log():
     cases = _cases()
 
-    for name, found in recalls([cases], _vectors(), history=50, seed=0).items():
+    for name, found in recalls([cases], _vectors(), category=CATEGORY, new=0, history=50, seed=0).items():
         if name not in (GBR, ANOTHER):
             assert set(found.within.values()) == {0.0}  # items 10 … 21 are not in the catalogue
+
+
+def test_the_asked_share_is_of_categories_that_the_history_lacks_and_the_rest_of_the_best():
+    cases = _cases()
+    log = cases.log
+    others = np.arange(1, ITEMS + 1)  # of one more user, so that every item is in the catalogue
+    cases = replace(
+        cases,
+        log=replace(
+            log,
+            user_ids=np.append(log.user_ids, "other"),
+            offsets=np.append(log.offsets, log.offsets[-1] + ITEMS),
+            items=np.append(log.items, others).astype(np.int32),
+        ),
+    ).at(np.arange(USERS - 1))
+    popular = np.where(np.arange(ITEMS + 1) < 26, 2.0, 1.0)  # what they lack would never come first by itself
+    lacking = recovery._lacking(cases, CATEGORY)
+    beyond = np.tile(CATEGORY == 2, (len(cases), 1))
+
+    def hits(new: int, truth: np.ndarray) -> set[int]:
+        asked, rng = replace(cases, truth=truth), np.random.default_rng(0)
+        return set(recovery._hits(asked, lambda part: np.tile(popular, (len(part), 1)), lacking, new, rng)[0].tolist())
+
+    assert (lacking == beyond).all()
+    assert [hits(new, beyond) for new in (0, 2, 5, 9)] == [{0}, {2}, {5}, {5}]  # there are five
+    assert hits(2, ~beyond) == {recovery.M - 2}
 
 
 def test_the_best_are_drawn_at_random_among_ties_and_never_from_what_is_shut_out():
@@ -135,7 +164,7 @@ def test_users_without_inferences_recall_nothing_and_have_no_cosine():
     cases = _cases()
     cases.items[3], cases.latents[3] = 0, 0
 
-    assert recalls([cases], _vectors(), history=50, seed=0)[GBR].overall[3] == 0
+    assert recalls([cases], _vectors(), category=CATEGORY, new=0, history=50, seed=0)[GBR].overall[3] == 0
     assert np.isnan(likeness(cases, _vectors())["items"][3])
     assert recovery.recall_of_inferred(cases)[3] == 0
 
