@@ -126,9 +126,15 @@ class BehaviorConfig(Section):
     weight_floor: float = 0.1
     latent_weight: float = 0.5
     history_drop: float = 0.1
+    longest_suffix: int = Field(14, ge=1)
+    """Most behaviours that training masks at the end of a history. Inference puts slots there by the dozen: a denoiser
+    that never met so many at once reads a history pushed back behind them badly."""
     fit_share: float = Field(0.6, gt=0, le=1)
     """The denoiser learns from this earliest share of the training events only; snapshots start where it ends, so that
     no inference the ranker learns from was fitted on the impression it accompanies."""
+    refit_epochs: int = Field(10, ge=0)
+    """Epochs in which the denoiser learns on from all training events, for the snapshots at the start of validation and
+    test alone, as a shop would fit it anew before it serves. 0: those, too, come from the one fitted before the cut."""
     snapshots: int = Field(4, ge=1)
     """Snapshots in the training period; one more stands at the start of validation and one at the start of test."""
     inferred: int = 10
@@ -166,7 +172,11 @@ class RankingConfig(Section):
     least_steps: int = Field(300, ge=1)
     """Of an epoch: a short log is cut into smaller batches, so that one pass over it is enough to learn from."""
     epochs: int = 1
+    fresh_ids: bool = True
+    """Whether id embeddings start anew with each epoch (MEDA); the rest of the network goes on learning."""
     lr_dense: float = 2e-4
+    lr_final: float = Field(1.0, gt=0, le=1)
+    """Share of `lr_dense` that is left at the end of training; it falls linearly from 1."""
     lr_sparse: float = 2e-3
     id_dropout: float = 0.15
     click_rates: Literal["auto", "on", "off"] = "auto"
@@ -279,6 +289,7 @@ PRESETS: dict[str, Json] = {
             "heads": 2,
             "max_slots": 30,
             "epochs": 20,
+            "refit_epochs": 5,
             "batch_slots": 256,
             "snapshots": 2,
             "reverse_steps": 4,
@@ -305,7 +316,8 @@ PRESETS: dict[str, Json] = {
         "behavior": {
             "d_model": 128,
             "layers": 3,
-            "epochs": 30,
+            "epochs": 16,
+            "refit_epochs": 8,
             "batch_slots": 1024,
             "lr": 2e-3,
             "snapshots": 3,
@@ -317,8 +329,10 @@ PRESETS: dict[str, Json] = {
             "content_dim": 32,
             "attention_dim": 32,
             "hidden": [128, 64],
-            "lr_dense": 3e-3,
-            "lr_sparse": 2e-3,
+            "epochs": 2,
+            "lr_dense": 4e-3,
+            "lr_final": 0.1,
+            "lr_sparse": 1e-2,
         },
     },
     "base": {"device": "cuda"},

@@ -150,7 +150,10 @@ def test_an_event_after_a_snapshot_changes_neither_denoiser_nor_inferences_of_th
     earlier = before(moment + 1, plain.inferred)
     assert plain.denoiser.facts["cut"] < moment < VALID_START
     assert {snapshot for _, snapshot in earlier} >= set(plain.inferred.facts["snapshots"][:2])
-    assert contents(denoiser) == contents(plain.denoiser)
+    ours, theirs = contents(denoiser), contents(plain.denoiser)  # a refit serves from the start of validation on alone
+    assert {k: v for k, v in ours.items() if "refit/" not in k} == {
+        k: v for k, v in theirs.items() if "refit/" not in k
+    }
     assert before(moment + 1, inferred) == earlier
     assert inferences(inferred)[user, TEST_START] != inferences(plain.inferred)[user, TEST_START]
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from reaseq.behavior.configuration import ReaSeqDenoiserConfig
-from reaseq.behavior.denoiser import KeysValues, ReaSeqDenoiser
+from reaseq.behavior.denoiser import LEAST_WEIGHT, KeysValues, ReaSeqDenoiser
 from reaseq.behavior.slots import SlotBatch
 
 
@@ -46,7 +46,7 @@ class ReaSeqDecoder(ReaSeqDenoiser):
             x, read = block(x, None, causal=True)
             if kept is not None:
                 kept.append(read)
-        hidden = self.head(self.norm(x)).view(*batch.codes.shape, -1) + self.context_gain * self._context(batch.codes)
+        hidden = self.head(self.norm(x)).view(*batch.codes.shape, -1) + self.context_gain * self._context(batch)
         if wanted is None:
             return hidden
         return hidden.gather(1, wanted[..., None, None].expand(-1, -1, *hidden.shape[2:]))
@@ -54,7 +54,8 @@ class ReaSeqDecoder(ReaSeqDenoiser):
     def tokens(self, batch: SlotBatch) -> Tensor:
         """h⁰ of the start token and of every code [B, 1 + S·L, d]."""
         codes = self.embedding.of_codes(batch.codes)
-        seen = _means(self.config.levels, like=codes, own=True)
+        lower = codes.new_ones(*[self.config.levels] * 2).tril()
+        seen = lower / lower.sum(1, keepdim=True)  # row n takes the mean of the first n
         x = codes + self.embedding.level + self.embedding.recency(batch.recency)[:, :, None]
         x = x + self.embedding.slot(torch.einsum("ml,bsld->bsmd", seen, codes))
         x[:, :, -1] += self.closing(batch.gap, batch.action)
@@ -71,10 +72,13 @@ class ReaSeqDecoder(ReaSeqDenoiser):
         """[..., d] that predict this level → [..., K]."""
         return hidden @ self.embedding.code[level, : self.config.codebook_size].T + self.code_bias[level]
 
-    def _context(self, codes: Tensor) -> Tensor:
-        """Per slot and level the mean embedding of that level's codes in the slots before."""
-        embedded = self.embedding.of_codes(codes)
-        return torch.einsum("ts,bsld->btld", _means(codes.shape[1], like=embedded, own=False), embedded)
+    def _context(self, batch: SlotBatch) -> Tensor:
+        """Per slot and level the mean embedding of that level's codes in the slots before, weighed as the denoiser's
+        are."""
+        embedded = self.embedding.of_codes(batch.codes)
+        weight = self.embedding.weight(batch.recency)[:, None] * embedded.new_ones(*[embedded.shape[1]] * 2).tril(-1)
+        weight = weight / weight.sum(-1, keepdim=True).clamp(min=LEAST_WEIGHT)
+        return torch.einsum("bts,bsld->btld", weight, embedded)
 
 
 class Decoding:
@@ -103,8 +107,9 @@ class Decoding:
             self._kept.append(KeysValues(*(_with_room(part, self.width) for part in (read.keys, read.values))))
         self._last = count * levels
         self._place = torch.arange(self.width, device=x.device)
-        known = model.embedding.of_codes(history.codes) * history.present[:, :, None, None]
-        self._sum, self._slots_read = known.sum(1), count.clone()  # [B, L, d]
+        weight = history.present * model.embedding.weight(history.recency)
+        known = model.embedding.of_codes(history.codes) * weight[:, :, None, None]
+        self._sum, self._weight = known.sum(1), weight.sum(1)  # [B, L, d], [B]
         self._open: list[Tensor] = []  # embeddings of the codes of the slot that is being generated
         rows = torch.arange(len(x), device=x.device)
         self.hidden = self._predicting(x[rows, self._last], level=0)
@@ -119,7 +124,9 @@ class Decoding:
         following = (level + 1) % model.config.levels
         if following == 0:
             x = x + model.closing(self.slots.gap[:, slot], self.slots.action[:, slot])
-            self._sum, self._slots_read = self._sum + torch.stack(self._open, 1), self._slots_read + 1
+            weight = model.embedding.weight(self.slots.recency[:, slot])
+            self._sum = self._sum + weight[:, None, None] * torch.stack(self._open, 1)
+            self._weight = self._weight + weight
             self._open = []
         self._last = self._last + 1
         keys = (self._place <= self._last[:, None])[:, None, None]
@@ -129,15 +136,9 @@ class Decoding:
         self.hidden = self._predicting(x[:, 0], following)
 
     def _predicting(self, x: Tensor, level: int) -> Tensor:
-        context = self._sum[:, level] / self._slots_read.clamp(min=1)[:, None]
+        context = self._sum[:, level] / self._weight.clamp(min=LEAST_WEIGHT)[:, None]
         hidden: Tensor = self.model.head(self.model.norm(x)) + self.model.context_gain[level] * context
         return hidden
-
-
-def _means(size: int, *, like: Tensor, own: bool) -> Tensor:
-    """[size, size]: row n takes the mean of the n before it, with its own if so asked; 0 where there are none."""
-    lower = torch.ones(size, size, dtype=like.dtype, device=like.device).tril(0 if own else -1)
-    return lower / lower.sum(1, keepdim=True).clamp(min=1)
 
 
 def _with_room(part: Tensor, width: int) -> Tensor:

@@ -12,9 +12,13 @@ GAP_BUCKETS = 26
 """0: nothing before this slot; 1 + ⌊log2(1 + minutes)⌋ otherwise, up to about 32 years."""
 
 
+FUTURE_BUCKETS = 12
+"""Recency buckets of slots after the last known behaviour, ⌊2·log2(distance)⌋; the others follow them."""
+
+
 def recency_bucket_count(slots: int) -> int:
-    """Number of buckets ⌊2·log2(1 + rank)⌋ for ranks 0…slots-1."""
-    return 1 + floor(2 * log2(slots))
+    """Number of buckets: those of the future, then ⌊2·log2(1 + rank)⌋ for ranks 0…slots-1."""
+    return FUTURE_BUCKETS + 1 + floor(2 * log2(slots))
 
 
 class ReaSeqDenoiserConfig(PretrainedConfig):

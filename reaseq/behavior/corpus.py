@@ -10,7 +10,7 @@ from reaseq.behavior.slots import Log
 
 SMALLEST = 2
 """Behaviours a window needs: one to mask and one to infer it from."""
-HELD_OUT_SHARE, FEWEST_HELD_OUT, MOST_HELD_OUT = 0.1, 200, 1000
+HELD_OUT_SHARE, FEWEST_HELD_OUT, MOST_HELD_OUT = 0.3, 200, 2000
 """Recall over fewer users than this is mostly noise, so small corpora hold out more than a tenth, yet at most half."""
 
 

@@ -26,6 +26,8 @@ from reaseq.behavior.slots import SlotBatch
 
 INITIAL_HEAD, INITIAL_CONTEXT_GAIN = 0.3, 6.0
 """Scales of what the blocks say and of the context: an unfitted model prefers items like the history's over noise."""
+LEAST_WEIGHT = 1e-6
+"""What the context divides by where nothing is visible."""
 MAX_LATENT_SCALE = 100.0
 INITIAL_LATENT_SCALE = 1 / 0.07
 
@@ -42,6 +44,7 @@ class SlotEmbedding(nn.Module):
         self.gap = nn.Embedding(config.gap_buckets, width)
         self.action = nn.Embedding(len(config.action_names) + 1, width)
         self.slot = nn.Linear(width, width, bias=False)
+        self.log_weight = nn.Parameter(torch.empty(config.recency_buckets))
 
     def of_codes(self, codes: Tensor) -> Tensor:
         """Code embeddings [..., L, d] of codes int64 [..., L]."""
@@ -49,15 +52,21 @@ class SlotEmbedding(nn.Module):
         first = torch.arange(levels, device=codes.device) * size
         return F.embedding(codes + first, self.code.reshape(levels * size, width))
 
+    def weight(self, recency: Tensor) -> Tensor:
+        """Of a slot in the context, by its recency bucket; positive."""
+        return self.log_weight[recency].exp()
+
     def forward(self, batch: SlotBatch) -> tuple[Tensor, Tensor]:
-        """h⁰ [B, S, L, d], and the context [B, 1, L, d]: per level the mean embedding of the codes that are visible."""
+        """h⁰ [B, S, L, d], and the context [B, 1, L, d]: per level the mean embedding of the codes that are visible,
+        weighed by how recent they are."""
         x, total, known = self.sums(batch)
-        return x, total / known.clamp(min=1)
+        return x, total / known.clamp(min=LEAST_WEIGHT)
 
     def sums(self, batch: SlotBatch) -> tuple[Tensor, Tensor, Tensor]:
-        """h⁰, and what the context is the quotient of: sum [B, 1, L, d] and number [B, 1, L, 1] of visible codes."""
+        """h⁰, and what the context is the quotient of: sum [B, 1, L, d] and weight [B, 1, L, 1] of visible codes."""
         codes = self.of_codes(batch.codes)
         known = (batch.present[:, :, None] & (batch.codes != self.code.shape[1] - 1))[..., None]
+        known = known * self.weight(batch.recency)[:, :, None, None]
         slot = self.recency(batch.recency) + self.gap(batch.gap) + self.action(batch.action)
         slot = slot + self.slot(codes.mean(2))
         x = codes + self.level + slot[:, :, None]
@@ -223,6 +232,7 @@ class ReaSeqDenoiser(PreTrainedModel):
         if isinstance(module, SlotEmbedding):
             init.normal_(module.code, std=width**-0.5)
             init.normal_(module.level, std=width**-0.5)
+            init.zeros_(module.log_weight)
         elif isinstance(module, nn.Embedding):
             init.normal_(module.weight, std=width**-0.5)
         elif isinstance(module, nn.Linear):

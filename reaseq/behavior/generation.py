@@ -80,11 +80,13 @@ class Generator:
 
 
 def _split(inserted: Inserted) -> tuple[SlotBatch, SlotBatch]:
-    """The history, with absent slots at its end, and the slots to generate."""
+    """The history, with absent slots at its end, and the slots to generate; recency is counted from the last of them,
+    as in the sequences that the decoder learnt from."""
     batch, index = inserted.batch, inserted.index
     count = batch.present.sum(1) - index.shape[1]
     if not torch.equal(index, count[:, None] + torch.arange(index.shape[1])):
         raise BehaviorError("a decoder generates after the end of a history; insert the slots with inside=0.")
+    batch = batch.counted_from_the_end()
     column = torch.arange(int(count.max()))
     there = column < count[:, None]
     history = batch.take(column.expand(len(count), -1))

@@ -65,7 +65,7 @@ class Inferrer:
         recent = gather_sequences(log, np.maximum(starts, ends - self.config.max_slots), ends)
         slots = self.config.inferred + self.config.spare_slots
         mask_code = self.sampler.model.config.mask_code
-        inserted = insert_masks(recent, self.vectors.codes, mask_code, slots, self.sampler.inside)
+        inserted = insert_masks(recent, self.vectors.codes, mask_code, slots, self.sampler.inside, now=view.snapshot)
         sampled = self.sampler.sample(inserted, noise_keys(log.user_ids[users], view.snapshot))
         grounded = ground(
             sampled.latent,
@@ -105,6 +105,15 @@ class Inferrer:
         return pa.table(columns).cast(INFERRED_BEHAVIORS)
 
 
+@dataclass(frozen=True)
+class Work:
+    """Users to infer for at a view, and by what."""
+
+    inferrer: Inferrer
+    view: View
+    users: np.ndarray
+
+
 def rules_of(config: BehaviorConfig, fitted: EventLog, vectors: ItemVectors, category: np.ndarray) -> Rules:
     """How items are chosen; `fitted` holds the events that the denoiser was fitted on, `category` is int [V+1]."""
     floors = consistency_floors(fitted.items, fitted.offsets, vectors.z, category, config.consistency_percentile)
@@ -116,20 +125,24 @@ def noise_keys(user_ids: np.ndarray, snapshot: int) -> np.ndarray:
     return np.array([zlib.crc32(f"{user}@{snapshot}".encode()) for user in user_ids], np.int64)
 
 
-def infer_resumably(inferrer: Inferrer, work: list[tuple[View, np.ndarray]], scratch: Path) -> tuple[pa.Table, int]:
+def infer_resumably(work: list[Work], scratch: Path) -> tuple[pa.Table, int]:
     """Infer all chunks and give (rows sorted by user and snapshot, forwards).
 
     Each chunk is written to `scratch` whole or not at all, so a killed process loses one chunk.
     """
-    chunks = [(view, number, users) for view, of in work for number, users in enumerate(inferrer.chunks(view, of))]
-    paths = [scratch / f"inferred-{view.number:03d}-{number:06d}.parquet" for view, number, _ in chunks]
+    chunks = [
+        (each, number, users)
+        for each in work
+        for number, users in enumerate(each.inferrer.chunks(each.view, each.users))
+    ]
+    paths = [scratch / f"inferred-{each.view.number:03d}-{number:06d}.parquet" for each, number, _ in chunks]
     done = sum(path.is_file() for path in paths)
     if done:
         progress.note(f"inferring behaviours: {done} of {len(paths)} chunks were there already")
     todo = [(path, chunk) for path, chunk in zip(paths, chunks, strict=True) if not path.is_file()]
-    for path, (view, _, users) in progress.track(todo, "inferring behaviours", total=len(paths), done=done):
+    for path, (each, _, users) in progress.track(todo, "inferring behaviours", total=len(paths), done=done):
         with whole(path) as partial:
-            pq.write_table(inferrer.infer(view, users), partial)
+            pq.write_table(each.inferrer.infer(each.view, users), partial)
     tables = [pq.read_table(path) for path in paths]
     forwards = sum(int((table.schema.metadata or {}).get(FORWARDS, b"0")) for table in tables)
     rows = [table.replace_schema_metadata(None) for table in tables] or [INFERRED_BEHAVIORS.empty_table()]

@@ -50,7 +50,7 @@ class Inpainting:
     def scores(self, model: ReaSeqDenoiser, starts: np.ndarray, at: np.ndarray) -> torch.Tensor:
         """[n, C] of the catalogue's items for the behaviours at these events, whose history starts there."""
         windows = gather_sequences(self.corpus.log, np.maximum(starts, at + 1 - self.longest), at + 1)
-        batch = slot_batch(windows, self.codes)
+        batch = slot_batch(windows, self.codes, windows.rank > 0)
         rows, last = torch.arange(len(starts)), batch.present.sum(1) - 1
         codes, action = batch.codes.clone(), batch.action.clone()
         codes[rows, last], action[rows, last] = model.config.mask_code, 0

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from reaseq.behavior.configuration import ReaSeqDenoiserConfig
-from reaseq.behavior.denoiser import KeysValues, ReaSeqDenoiser
+from reaseq.behavior.denoiser import LEAST_WEIGHT, KeysValues, ReaSeqDenoiser
 from reaseq.behavior.slots import SlotBatch
 
 
@@ -95,7 +95,7 @@ class Branch:
         x = h0.flatten(1, 2).gather(1, wide)
         for block, kept in zip(model.layers, self._kept, strict=True):
             x = block.resumed(x, kept, places, keys)
-        context = model.context_gain * (total / known.clamp(min=1))  # [B, 1, L, d]
+        context = model.context_gain * (total / known.clamp(min=LEAST_WEIGHT))  # [B, 1, L, d]
         x = model.head(model.norm(x)) + context.expand(-1, slots, -1, -1).flatten(1, 2).gather(1, wide)
         self._hidden = self._hidden.flatten(1, 2).scatter(1, wide, x).view(users, slots, levels, -1)
         self.work.forwards += 1

@@ -21,7 +21,7 @@ class Loss:
     code: Tensor
     """Σ_k CE_k / p_k / |x|, mean over samples."""
     latent: Tensor
-    """Mean cross-entropy of the true item over slots with a masked code."""
+    """Mean cross-entropy of the true item over slots that are wholly masked, as those are that inference fills in."""
 
 
 def masked_loss(
@@ -46,7 +46,7 @@ def masked_loss(
         here = masked[:, :, level]
         loss = F.cross_entropy(logits, batch.codes[:, :, level][here], reduction="none")
         code = code + (loss * weight[:, :, level][here]).sum()
-    return Loss(code / len(batch.codes), item_loss(model, hidden, masked.any(2), items, catalogue))
+    return Loss(code / len(batch.codes), item_loss(model, hidden, masked.all(2), items, catalogue))
 
 
 def item_loss(model: ReaSeqDenoiser, hidden: Tensor, slots: Tensor, items: Tensor, catalogue: Catalogue) -> Tensor:

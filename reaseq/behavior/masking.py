@@ -7,7 +7,7 @@ touch. p_k is floored, so categories that make up less than the floor of a histo
 - code level: m ~ U{0…L} codes of each slot; p = m/L.
 - behaviour level: whole slots, either a share ρ ~ U(.1, .5) at random or one whole category, p = share of slots masked.
   The category is that of a slot drawn at random, so its probability is its share, which makes 1/p right.
-- suffix: the last n ~ U{1…5} slots; the slot of rank r is masked with p = P(n > r).
+- suffix: the last n ~ U{1…longest} slots; the slot of rank r is masked with p = P(n > r).
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 
 CODE, BEHAVIOR, SUFFIX = 0, 1, 2
-LONGEST_SUFFIX = 5
 SHARES = (0.1, 0.5)
 
 Drawn = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -39,6 +38,7 @@ def draw_masking(
     *,
     floor: float,
     history_drop: float,
+    longest_suffix: int,
     kinds: tuple[int, ...] = (CODE, BEHAVIOR, SUFFIX),
 ) -> Masking:
     """Draw a masking for each sample.
@@ -49,13 +49,17 @@ def draw_masking(
         levels: L.
         floor: least probability that a weight divides by.
         history_drop: share of samples of which only the masked slots stay visible (the unconditional branch).
+        longest_suffix: most slots of a suffix.
         kinds: the maskings to choose from, with equal probability.
     """
     count = present.sum(1)
     kind = rng.choice(np.array(kinds), size=len(present))
     masked: np.ndarray
     masked, probability, touchable = _code_level(present, levels, rng)
-    for which, drawn in ((BEHAVIOR, _behavior_level(present, category, rng)), (SUFFIX, _suffix(present, rng))):
+    for which, drawn in (
+        (BEHAVIOR, _behavior_level(present, category, rng)),
+        (SUFFIX, _suffix(present, longest_suffix, rng)),
+    ):
         rows = (kind == which) & (count > 1)  # a lone behaviour is never taken away whole
         slots, slot_probability, slot_count = drawn
         masked = np.where(rows[:, None, None], slots[:, :, None], masked)
@@ -89,9 +93,9 @@ def _behavior_level(present: np.ndarray, category: np.ndarray, rng: np.random.Ge
     return slots, np.broadcast_to((slots.sum(1) / count)[:, None], present.shape), count
 
 
-def _suffix(present: np.ndarray, rng: np.random.Generator) -> Drawn:
+def _suffix(present: np.ndarray, longest_suffix: int, rng: np.random.Generator) -> Drawn:
     count = present.sum(1)
-    longest = np.clip(count - 1, 1, LONGEST_SUFFIX)
+    longest = np.clip(count - 1, 1, longest_suffix)
     size = 1 + (rng.random(len(present)) * longest).astype(np.int64)
     rank = count[:, None] - 1 - np.arange(present.shape[1])
     slots = (rank < size[:, None]) & present

@@ -28,7 +28,9 @@ TIE_BREAK = 1e-3
 class Sampled:
     """What was filled in, for B users × S' inserted slots.
 
-    codes int64 [B, S', L]; latent float32 [B, S', 128]: ẑ at the step that settled the slot's last code, unit length.
+    codes int64 [B, S', L]; latent float32 [B, S', 128], unit length: ẑ at the step that settled the slot's first code.
+    It has read the history and what other slots had settled, and none of the slot's own codes, which are draws: what is
+    probable in the slot is not what is probable once a code was drawn there.
     """
 
     codes: Tensor
@@ -113,8 +115,8 @@ class Sampler:
             confidence = log_probs.gather(-1, choice[..., None])[..., 0] + TIE_BREAK * noise[..., 0]
             keep = _most_confident(confidence, masked, slots * levels * (step + 1) // self.steps)
             codes = torch.where(keep, choice, codes)
-            open_slots = masked.any(-1)[..., None]
-            latents = torch.where(open_slots, self.model.latent(hidden), latents)
+            untouched = masked.all(-1)[..., None]
+            latents = torch.where(untouched, self.model.latent(hidden), latents)
         self.forwards += work.forwards
         tokens = inserted.batch.present.sum(1) * levels
         self.dense_forwards += work.dense_forwards(tokens, self.model.config.num_hidden_layers)

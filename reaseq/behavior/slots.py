@@ -3,14 +3,14 @@ and its action. Here sequences become slots, and all-[MASK] slots are put betwee
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from reaseq.behavior.configuration import GAP_BUCKETS
+from reaseq.behavior.configuration import FUTURE_BUCKETS, GAP_BUCKETS
 
 MINUTE = 60_000_000  # µs
 DEFAULT_GAP = 7 * 24 * 60 * MINUTE
@@ -50,6 +50,12 @@ class SlotBatch:
         """The sequences at `index` int64 [B']."""
         return SlotBatch(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
+    def counted_from_the_end(self) -> "SlotBatch":
+        """With recency counted from the last slot, known or not, as an autoregressive decoder is taught."""
+        rank = self.present.sum(1, keepdim=True) - 1 - torch.arange(self.present.shape[1], device=self.present.device)
+        recency = torch.from_numpy(recency_bucket(rank.cpu().numpy())).to(rank.device)
+        return replace(self, recency=torch.where(self.present, recency, 0))
+
     def take(self, index: Tensor) -> "SlotBatch":
         """The slots at `index` int64 [B, S'], with buckets as they are."""
         wide = index[..., None].expand(*index.shape, self.codes.shape[-1])
@@ -72,7 +78,7 @@ class Sequences:
 
     @property
     def rank(self) -> np.ndarray:
-        """Rank from the end, 0 = newest; negative where absent."""
+        """Rank from the end, 0 = newest; below 0 where absent."""
         return self.present.sum(1, keepdims=True) - 1 - np.arange(self.items.shape[1])
 
 
@@ -83,8 +89,11 @@ def gap_bucket(gap: np.ndarray) -> np.ndarray:
 
 
 def recency_bucket(rank: np.ndarray) -> np.ndarray:
-    """⌊2·log2(1 + rank)⌋ of ranks from the end, 0 = newest."""
-    return np.floor(2 * np.log2(1 + np.maximum(rank, 0))).astype(np.int64)
+    """Bucket of ranks from the last known behaviour, which has rank 0; slots after it have negative ranks and buckets
+    of their own, so that it makes no difference to a history how many there are."""
+    past = FUTURE_BUCKETS + np.floor(2 * np.log2(1 + np.maximum(rank, 0)))
+    future = np.minimum(np.floor(2 * np.log2(np.maximum(-rank, 1))), FUTURE_BUCKETS - 1)
+    return np.where(rank < 0, future, past).astype(np.int64)
 
 
 def gather_sequences(log: Log, starts: np.ndarray, ends: np.ndarray) -> Sequences:
@@ -101,12 +110,22 @@ def gather_sequences(log: Log, starts: np.ndarray, ends: np.ndarray) -> Sequence
     return Sequences(items, np.where(present, times, 0), np.where(present, gap, 0), np.where(present, action, 0))
 
 
-def slot_batch(sequences: Sequences, codes: np.ndarray) -> SlotBatch:
-    """Unmasked slots; `codes` int64 [V+1, L] of the item vectors."""
+def slot_batch(sequences: Sequences, codes: np.ndarray, known: np.ndarray | None = None) -> SlotBatch:
+    """Unmasked slots.
+
+    Args:
+        sequences: of B users.
+        codes: int64 [V+1, L] of the item vectors.
+        known: bool [B, S], slots of which something will stay visible; recency is counted from the last of them. None:
+            all that are present.
+    """
     present = sequences.present
+    rank = sequences.rank
+    if known is not None:
+        rank = rank - np.where(known, rank, present.sum(1, keepdims=True)).min(1, keepdims=True)
     return SlotBatch(
         codes=torch.from_numpy(np.maximum(codes[sequences.items], 0)),
-        recency=torch.from_numpy(recency_bucket(sequences.rank)),
+        recency=torch.from_numpy(np.where(present, recency_bucket(rank), 0)),
         gap=torch.from_numpy(sequences.gap),
         action=torch.from_numpy(sequences.action),
         present=torch.from_numpy(present),
@@ -123,10 +142,16 @@ class Inserted:
 
 
 def insert_masks(
-    sequences: Sequences, codes: np.ndarray, mask_code: int, slots: int, inside: int | None = None
+    sequences: Sequences,
+    codes: np.ndarray,
+    mask_code: int,
+    slots: int,
+    inside: int | None = None,
+    now: int | None = None,
 ) -> Inserted:
     """Add `slots` [MASK] slots to each user: `inside` of them (a third if None) halfway into the largest time gaps, the
-    others after the end at steps of the user's median gap. Where there are fewer gaps, the rest goes after the end.
+    others after the end at steps of the user's median gap, none before the time `now` (µs). Where there are fewer gaps,
+    the rest goes after the end.
     """
     inside = slots // 3 if inside is None else inside
     present, times = sequences.present, sequences.times
@@ -143,6 +168,7 @@ def insert_masks(
     last = times[rows, count - 1]
     step = np.array([np.median(g[g > 0]) if (g > 0).any() else DEFAULT_GAP for g in gaps]).astype(np.int64)
     number = np.arange(slots)
+    first = last + step if now is None else np.maximum(last + step, now)
     columns: Sequence[np.ndarray] = (  # position in time order; absent ones go to the very end
         np.where(present, 2 * np.arange(width), 4 * (width + slots)),
         np.where(filled, 2 * np.arange(width - 1) + 1, 4 * (width + slots)),
@@ -158,7 +184,7 @@ def insert_masks(
     is_mask = merge(np.zeros(present.shape, bool), filled, number < after[:, None])
     merged = Sequences(
         items=merge(sequences.items, nothing, none),
-        times=merge(times, halfway, last[:, None] + step[:, None] * (1 + number)),
+        times=merge(times, halfway, first[:, None] + step[:, None] * number),
         gap=merge(sequences.gap, nothing, none),
         action=merge(sequences.action, nothing, none),
     )
@@ -167,12 +193,12 @@ def insert_masks(
     moved[:, 1:] |= is_mask[:, :-1]
     since = np.diff(merged.times, axis=1, prepend=merged.times[:, :1])
     gap = np.where(there, np.where(moved, gap_bucket(since), merged.gap), 0)
-    rank = (count + slots)[:, None] - 1 - np.arange(is_mask.shape[1])
+    rank = (count + slots - after)[:, None] - 1 - np.arange(is_mask.shape[1])
     filled_codes = np.where(is_mask[..., None], mask_code, np.maximum(codes[merged.items], 0))
     index = np.argsort(~is_mask, axis=1, kind="stable")[:, :slots]
     batch = SlotBatch(
         codes=torch.from_numpy(filled_codes.astype(np.int64)),
-        recency=torch.from_numpy(recency_bucket(rank)),
+        recency=torch.from_numpy(np.where(there, recency_bucket(rank), 0)),
         gap=torch.from_numpy(gap),
         action=torch.from_numpy(np.where(there, merged.action, 0)),
         present=torch.from_numpy(there),

@@ -13,10 +13,12 @@ HOUR = 3_600_000_000  # µs
 
 @dataclass(frozen=True)
 class Schedule:
-    """cut: the denoiser learns from events before it; snapshots: ascending times, the first one the cut (µs)."""
+    """cut: the denoiser learns from events before it; snapshots: ascending times, the first one the cut; refit: the
+    first snapshot after training, up to which a denoiser may be fitted further (µs)."""
 
     cut: int
     snapshots: tuple[int, ...]
+    refit: int
 
 
 def schedule(train_times: np.ndarray, fit_share: float, number: int, later: Iterable[int]) -> Schedule:
@@ -39,7 +41,9 @@ def schedule(train_times: np.ndarray, fit_share: float, number: int, later: Iter
     shares = fit_share + (1 - fit_share) * np.arange(number) / number
     times = [int(ordered[min(int(share * len(ordered)), len(ordered) - 1)]) for share in shares]
     cut = max(times[0], int(ordered[0]) + 1)  # there is something to learn from
-    return Schedule(cut, tuple(sorted({cut, *(t for t in [*times, *later] if t > cut)})))
+    later = sorted(later)
+    refit = max(cut, later[0] if later else int(ordered[-1]) + 1)
+    return Schedule(cut, tuple(sorted({cut, *(t for t in [*times, *later] if t > cut)})), refit)
 
 
 def serving_pairs(snapshots: tuple[int, ...], users: np.ndarray, times: np.ndarray, lag_hours: float) -> np.ndarray:

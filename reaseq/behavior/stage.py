@@ -16,7 +16,7 @@ from reaseq.behavior.denoiser import ReaSeqDenoiser, load_denoiser, place, save_
 from reaseq.behavior.determinism import deterministic_torch
 from reaseq.behavior.errors import BehaviorError
 from reaseq.behavior.grounding import Catalogue
-from reaseq.behavior.inference import Inferrer, View, infer_resumably, rules_of
+from reaseq.behavior.inference import Inferrer, View, Work, infer_resumably, rules_of
 from reaseq.behavior.inpainting import Inpainting
 from reaseq.behavior.sampler import Sampler
 from reaseq.behavior.snapshots import Schedule, schedule, serving_pairs
@@ -37,6 +37,9 @@ class Learner:
     objective: Objective
     measure: type[Inpainting]
 
+
+REFIT = "refit"
+"""Folder of the denoiser that was fitted further, and the fact that tells of it."""
 
 DENOISER = Learner("denoiser", ReaSeqDenoiser, ReaSeqDenoiserConfig, denoising, Inpainting)
 
@@ -105,16 +108,9 @@ def infer_behaviors(
 def _fit(learner: Learner, config: RunConfig, dataset: Artifact, item_vectors: Artifact, draft: Draft) -> None:
     data, vectors = _open(dataset, item_vectors)
     behavior = config.behavior
-    cut = _schedule(config, data).cut
-    log = data.log.only_train().before(cut)
+    plan = _schedule(config, data)
+    log = data.log.only_train().before(plan.cut)
     log = log.with_actions([log.action_names[place] for place in np.unique(log.actions)])  # none that comes later
-    corpus = Corpus.of(log, np.random.default_rng([config.seed, STAGE]))
-    windows = int((corpus.ends - corpus.starts >= SMALLEST).sum())
-    if windows < 2:
-        raise BehaviorError(
-            f"interactions.parquet: {windows} users have {SMALLEST} or more behaviours before the cut, and the "
-            "denoiser needs at least two; raise behavior.fit_share or bring more events."
-        )
     levels, size, _ = vectors.centroids.shape
     shape = learner.shape(
         levels=levels,
@@ -130,30 +126,60 @@ def _fit(learner: Learner, config: RunConfig, dataset: Artifact, item_vectors: A
     generator = torch.Generator().manual_seed(config.seed)
     model.start_from_codebook(torch.from_numpy(vectors.centroids), torch.from_numpy(vectors.rotation), generator)
     place(model, config.device)
+    draft.facts |= _fit_on(log, model, learner, config, data, vectors, draft.scratch, draft.path)
+    draft.facts.update(cut=plan.cut, parameters=sum(p.numel() for p in model.parameters()))
+    if behavior.refit_epochs:
+        log = data.log.only_train().with_actions(log.action_names)
+        longer = behavior.model_copy(update={"epochs": behavior.refit_epochs})
+        scratch, out = draft.scratch / REFIT, draft.path / REFIT
+        for folder in (scratch, out):
+            folder.mkdir(exist_ok=True)
+        of_all = config.model_copy(update={"behavior": longer})
+        draft.facts[REFIT] = _fit_on(log, model, learner, of_all, data, vectors, scratch, out) | {"cut": plan.refit}
+
+
+def _fit_on(
+    log: EventLog,
+    model: ReaSeqDenoiser,
+    learner: Learner,
+    config: RunConfig,
+    data: Dataset,
+    vectors: ItemVectors,
+    scratch: Path,
+    out: Path,
+) -> Json:
+    """Fit the model, as it is, on these events and save it; gives the facts of the fit."""
+    behavior = config.behavior
+    corpus = Corpus.of(log, np.random.default_rng([config.seed, STAGE]))
+    windows = int((corpus.ends - corpus.starts >= SMALLEST).sum())
+    if windows < 2:
+        raise BehaviorError(
+            f"interactions.parquet: {windows} users have {SMALLEST} or more behaviours before the cut, and the "
+            "denoiser needs at least two; raise behavior.fit_share or bring more events."
+        )
     catalogue = Catalogue.known_before(log.items, vectors.z, vectors.codes, data.category_index)
     inpainting = learner.measure(corpus, catalogue, vectors.codes, behavior.max_slots)
     tables = Tables(vectors.codes, data.category_index)
     state = fit(
-        model, corpus, inpainting, tables, behavior, seed=config.seed, scratch=draft.scratch,
+        model, corpus, inpainting, tables, behavior, seed=config.seed, scratch=scratch,
         objective=learner.objective, named=learner.name,
     )  # fmt: skip
-    save_denoiser(place(model, "cpu"), draft.path)
-    write_text(draft.path / "training.jsonl", "".join(json.dumps(line) + "\n" for line in state.log))
-    draft.facts.update(
-        cut=cut,
-        users=windows,
-        events=len(log.items),
-        parameters=sum(p.numel() for p in model.parameters()),
-        steps=state.step,
-        tokens=state.slots * levels,
-        best_epoch=state.best_epoch,
-        inpainting={
+    save_denoiser(place(model, "cpu"), out)
+    place(model, config.device)
+    write_text(out / "training.jsonl", "".join(json.dumps(line) + "\n" for line in state.log))
+    return {
+        "users": windows,
+        "events": len(log.items),
+        "steps": state.step,
+        "tokens": state.slots * vectors.codes.shape[1],
+        "best_epoch": state.best_epoch,
+        "inpainting": {
             "users": len(corpus.held_at),
             "items": len(catalogue.items),
             "recall_at_10": round(state.best_recall, 6),
             "popularity_recall_at_10": round(inpainting.popularity_recall(), 6),
         },
-    )
+    }
 
 
 def _infer(
@@ -161,30 +187,24 @@ def _infer(
 ) -> None:
     data, vectors = _open(dataset, item_vectors)
     behavior = config.behavior
-    model = place(load_denoiser(denoiser.path), config.device)
-    if (model.config.levels, model.config.codebook_size) != vectors.centroids.shape[:2]:
-        raise BehaviorError(
-            f"denoiser {denoiser.path} reads {model.config.levels} codes of {model.config.codebook_size}, the item "
-            f"vectors {item_vectors.path} have {vectors.centroids.shape[:2]}; fit the denoiser on these item vectors."
-        )
     plan = _schedule(config, data)
-    log = _visible(data).with_actions(model.config.action_names)
-    fitted = log.before(plan.cut)
-    rules = rules_of(behavior, fitted, vectors, data.category_index)
-    sampler = Sampler(
-        model,
-        slots=behavior.inferred + behavior.spare_slots,
-        steps=behavior.reverse_steps,
-        guidance=behavior.guidance,
-        temperature=behavior.temperature,
-        seed=config.seed,
-        refresh=behavior.cache_refresh,
-    )
+    log = _visible(data)
+    rules = rules_of(behavior, log.before(plan.cut), vectors, data.category_index)
     version = f"gbr-{key[:12]}"
-    inferrer = Inferrer(sampler, vectors, data.item_ids, rules, behavior, version)
     wanted = _pairs(data, plan, config.ranking.lag_hours)
-    work = [(View.at(n, time, log, vectors, data.category_index), wanted[n]) for n, time in enumerate(plan.snapshots)]
-    table, forwards = infer_resumably(inferrer, work, draft.scratch)
+    fitted = {plan.cut: denoiser.path}
+    if REFIT in denoiser.facts:
+        fitted[int(denoiser.facts[REFIT]["cut"])] = denoiser.path / REFIT
+    work: list[Work] = []
+    for cut, folder in fitted.items():
+        model = _load(folder, vectors, config.device)
+        inferrer = Inferrer(_sampler(model, config), vectors, data.item_ids, rules, behavior, version)
+        seen = log.with_actions(model.config.action_names)
+        for number, time in enumerate(plan.snapshots):
+            if cut == max(c for c in fitted if c <= time):
+                view = View.at(number, time, seen, vectors, data.category_index)
+                work.append(Work(inferrer, view, wanted[number]))
+    table, forwards = infer_resumably(work, draft.scratch)
     draft.write_table("inferred_behaviors.parquet", table, INFERRED_BEHAVIORS)
     pairs, rows = sum(len(users) for users in wanted), table.num_rows
     draft.facts.update(
@@ -205,6 +225,29 @@ def _infer(
             f"inferred behaviours: {pairs - rows} of {pairs} (user, snapshot) pairs have no row, most for fewer "
             f"than {behavior.min_events} events before the snapshot"
         )
+
+
+def _load(folder: Path, vectors: ItemVectors, device: str) -> ReaSeqDenoiser:
+    model = place(load_denoiser(folder), device)
+    if (model.config.levels, model.config.codebook_size) != vectors.centroids.shape[:2]:
+        raise BehaviorError(
+            f"denoiser {folder} reads {model.config.levels} codes of {model.config.codebook_size}, the item vectors "
+            f"have {vectors.centroids.shape[:2]}; fit the denoiser on these item vectors."
+        )
+    return model
+
+
+def _sampler(model: ReaSeqDenoiser, config: RunConfig) -> Sampler:
+    behavior = config.behavior
+    return Sampler(
+        model,
+        slots=behavior.inferred + behavior.spare_slots,
+        steps=behavior.reverse_steps,
+        guidance=behavior.guidance,
+        temperature=behavior.temperature,
+        seed=config.seed,
+        refresh=behavior.cache_refresh,
+    )
 
 
 def _schedule(config: RunConfig, data: Dataset) -> Schedule:
@@ -241,7 +284,7 @@ def _open(dataset: Artifact, item_vectors: Artifact) -> tuple[Dataset, ItemVecto
     return data, vectors
 
 
-def _summary(table: pa.Table, work: list[tuple[View, np.ndarray]], data: Dataset, vectors: ItemVectors) -> Json:
+def _summary(table: pa.Table, work: list[Work], data: Dataset, vectors: ItemVectors) -> Json:
     """Novelty (self-information, 1 = seen once), diversity (1 - mean cosine of a user's items) and confidence."""
     if table.num_rows == 0:
         return {"novelty": 0.0, "diversity": 0.0, "mean_confidence": 0.0, "mean_items": 0.0}
@@ -251,7 +294,7 @@ def _summary(table: pa.Table, work: list[tuple[View, np.ndarray]], data: Dataset
     row = np.repeat(np.arange(len(length)), length)
     snapshot = table.column("snapshot").cast(pa.int64()).to_numpy()[row]
     novelty = np.zeros(len(items))
-    for view, _ in work:
+    for view in (each.view for each in work):
         here = snapshot == view.snapshot
         novelty[here] = view.catalogue.novelty[view.catalogue.position(torch.from_numpy(items[here]))].numpy()
     sums = np.zeros((len(length), VECTOR_DIM))

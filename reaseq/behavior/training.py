@@ -83,8 +83,9 @@ def denoising(
         rng,
         floor=config.weight_floor,
         history_drop=config.history_drop,
+        longest_suffix=config.longest_suffix,
     )
-    whole = slot_batch(sequences, tables.codes)
+    whole = slot_batch(sequences, tables.codes, sequences.present & ~masking.masked.all(2))
     visible = torch.from_numpy(masking.visible)
     batch = SlotBatch(whole.codes, whole.recency, whole.gap, whole.action, visible).to(model.device)
     masked, weight = torch.from_numpy(masking.masked), torch.from_numpy(masking.weight)
@@ -191,7 +192,7 @@ def _groups(model: ReaSeqDenoiser) -> list[dict[str, Any]]:
         "scalars": {"params": [], "weight_decay": 0.0, "pace": SCALAR_PACE},
     }
     for name, parameter in model.named_parameters():
-        if name in ("context_gain", "log_scale"):
+        if name in ("context_gain", "log_scale", "embedding.log_weight"):
             groups["scalars"]["params"].append(parameter)
         elif parameter.ndim == 2 and not name.startswith("embedding."):
             groups["matrices"]["params"].append(parameter)

@@ -39,6 +39,7 @@ VARIANTS: dict[str, Fed] = {
 }
 """Ablations. An ablation zeroes inputs and keeps every parameter, so that all variants are equally large and start from
 the same weights."""
+ID_STD = 0.05  # of fresh id embeddings
 RECENCY_TIE = 1e-6  # per place in the long history, so that among equally similar behaviours the recent ones are found
 PROFILE_SCALE = 1 / 8  # profile features are logarithms of counts and days, mostly below 8
 
@@ -146,7 +147,7 @@ class Ranker(nn.Module):
         # Follows from the spec; not among the weights, so that bundles from before it still load.
         self.register_buffer("describes", torch.tensor(float(fed.attributes)), persistent=False)
         self.ids = nn.Embedding(spec.items + 1, spec.id_dim, sparse=True)
-        nn.init.normal_(self.ids.weight, std=0.05)
+        nn.init.normal_(self.ids.weight, std=ID_STD)
         self.trust = nn.Parameter(torch.tensor([0.0, 1.0]))
         self.categories = nn.Embedding(spec.categories + 1, spec.content_dim)
         nn.init.normal_(self.categories.weight, std=0.1)

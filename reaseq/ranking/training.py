@@ -28,11 +28,11 @@ from reaseq.config import RankingConfig
 from reaseq.ranking.batches import Batch, Contexts, Epochs, RequestBatches, localise
 from reaseq.ranking.errors import RankingError
 from reaseq.ranking.features import Tensors
-from reaseq.ranking.model import Candidates, ItemTable, Users
+from reaseq.ranking.model import ID_STD, Candidates, ItemTable, Users
 from reaseq.ranking.parallel import Ranks
 from reaseq.ranking.shards import Shards
 
-ORDER, DROPOUT = 31, 32  # streams of random numbers drawn from the run's seed
+ORDER, DROPOUT, RENEWAL = 31, 32, 33  # streams of random numbers drawn from the run's seed
 LOG_POINTS = 100
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -123,7 +123,9 @@ class Trainer:
         )
         if self.ranks.leads:
             batches = progress.track(batches, "ranker training", total=steps, done=done.step)
+        length = self.config.epochs * self.epochs.about()
         for batch in batches:
+            self._set_rate(done.step / length)
             loss = self._step(batch, done.step)
             done.step += 1
             done.impressions += len(batch.labels)
@@ -139,6 +141,12 @@ class Trainer:
         self._save(done)  # what follows training may be killed too, and more epochs may be wanted
         self.model.eval()
         return done
+
+    def _set_rate(self, share: float) -> None:
+        """Learning rate of the dense parameters after this share of the training."""
+        factor = 1 - (1 - self.config.lr_final) * min(share, 1.0)
+        for group in self.optimizers["dense"].param_groups:
+            group["lr"] = self.config.lr_dense * factor
 
     def _step(self, batch: Batch, step: int) -> float:
         forgotten = np.random.default_rng([self.seed, DROPOUT, step]).random(batch.valid.shape) < self.config.id_dropout
@@ -170,11 +178,25 @@ class Trainer:
         """The batches from this step on. Pools that an earlier start finished are planned again, for their random
         numbers and their length, and cost no more than that."""
         for epoch in range(self.config.epochs):
+            if epoch and not step and self.config.fresh_ids:
+                self._renew_ids(epoch)
             for pool, plan in self.epochs.pools(np.random.default_rng([self.seed, ORDER, epoch])):
                 for rows in plan[step:]:
                     yield pool.batch(rows)
                     self.epochs.contexts.release()  # at once: the pages of a whole pool are most of a small file
                 step = max(0, step - len(plan))
+
+    def _renew_ids(self, epoch: int) -> None:
+        """Forget what the last epoch wrote into the id embeddings, so that they meet each impression once only.
+
+        Click models overfit at the very start of a second epoch (arXiv 2209.06053), and the ids are where; with fresh
+        ones the rest of the network learns from several epochs (MEDA, arXiv 2305.19531). The unknown item stays: every
+        batch holds it. A training that goes on right before an epoch draws the same numbers once more.
+        """
+        fresh = np.random.default_rng([self.seed, RENEWAL, epoch]).normal(0.0, ID_STD, self.model.ids.weight.shape)
+        with torch.no_grad():
+            self.model.ids.weight[1:] = self._put(fresh[1:].astype(np.float32))
+        self.optimizers["sparse"].state.clear()
 
     def _put(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(self.device)

@@ -118,7 +118,8 @@ def test_every_code_generated_is_what_whole_forwards_choose_there(guidance: floa
     inserted = insert_masks(gather_sequences(LOG, LOG.offsets[:-1], LOG.offsets[1:]), CODES, SIZE, SLOTS, inside=0)
     codes = inserted.batch.codes.clone()
     codes[torch.arange(len(users))[:, None], inserted.index] = sampled.codes
-    whole, noise = replace(inserted.batch, codes=codes), UserNoise((1, SLOTS, LEVELS, SIZE), 0, torch.device("cpu"))
+    whole = replace(inserted.batch, codes=codes).counted_from_the_end()
+    noise = UserNoise((1, SLOTS, LEVELS, SIZE), 0, torch.device("cpu"))
     with torch.no_grad():
         hidden = generator.model(whole, inserted.index)
         log_probs = generator.model.code_logits(hidden).log_softmax(-1)

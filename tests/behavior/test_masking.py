@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reaseq.behavior.masking import BEHAVIOR, CODE, LONGEST_SUFFIX, SUFFIX, Masking, draw_masking
+from reaseq.behavior.masking import BEHAVIOR, CODE, SUFFIX, Masking, draw_masking
 
-LEVELS, FLOOR = 4, 0.1
+LEVELS, FLOOR, LONGEST_SUFFIX = 4, 0.1, 5
 
 
 def _draw(
@@ -14,7 +14,9 @@ def _draw(
     present = np.arange(max(counts)) < np.array(counts)[:, None]
     category = np.ones(present.shape, np.int64) if category is None else category
     rng = np.random.default_rng(seed)
-    return draw_masking(present, category, LEVELS, rng, floor=FLOOR, history_drop=drop, kinds=kinds), present
+    return draw_masking(
+        present, category, LEVELS, rng, floor=FLOOR, history_drop=drop, longest_suffix=LONGEST_SUFFIX, kinds=kinds
+    ), present
 
 
 @given(

@@ -99,7 +99,7 @@ def _recomputed(users: list[int], steps: int, guidance: float, temperature: floa
             confidence = log_probs.gather(-1, choice[..., None])[..., 0] + TIE_BREAK * drawn[..., 0]
             kept = _most_confident(confidence, masked, SLOTS * LEVELS * (step + 1) // steps)
             codes = torch.where(kept, choice, codes)
-            latents = torch.where(masked.any(-1)[..., None], model.latent(hidden), latents)
+            latents = torch.where(masked.all(-1)[..., None], model.latent(hidden), latents)
     return Sampled(codes, latents)
 
 

@@ -71,7 +71,8 @@ def _changed(
 
 
 def test_the_denoiser_is_a_hugging_face_folder_with_a_loss_curve(denoiser: Artifact) -> None:
-    assert set(denoiser.manifest.files) == {"config.json", "model.safetensors", "training.jsonl"}
+    of_one = {"config.json", "model.safetensors", "training.jsonl"}
+    assert set(denoiser.manifest.files) == of_one | {f"refit/{name}" for name in of_one}
     lines = [json.loads(line) for line in denoiser.file("training.jsonl").read_text().splitlines()]
     assert sum("inpainting_recall_at_10" in line for line in lines) == CONFIG.behavior.epochs
     assert lines[-1]["step"] == denoiser.facts["steps"]
@@ -166,10 +167,13 @@ def test_no_event_at_or_after_a_snapshot_changes_its_inferences(
     assert seen(again) == seen(inferred)
 
 
-def test_no_event_at_or_after_the_cut_changes_the_denoiser(
-    tmp_path: Path, world: tuple[Artifact, Artifact], denoiser: Artifact
+@pytest.mark.parametrize("name", ["", "refit/"])
+def test_no_event_at_or_after_its_cut_changes_a_denoiser(
+    name: str, tmp_path: Path, world: tuple[Artifact, Artifact], denoiser: Artifact
 ) -> None:
-    cut = denoiser.facts["cut"]
+    """The refitted one has a later cut: the start of validation."""
+    cut = denoiser.facts["refit"]["cut"] if name else denoiser.facts["cut"]
+    assert (cut == smallworld.VALID_START) == bool(name)
 
     def swap(table: pa.Table) -> pa.Table:
         times = table.column("timestamp").cast(pa.int64()).to_numpy()
@@ -179,7 +183,28 @@ def test_no_event_at_or_after_the_cut_changes_the_denoiser(
 
     changed = _changed(world[0], tmp_path / "changed", swap)
     again = fit_denoiser(CONFIG, changed, world[1], tmp_path / "denoiser", Workspace(tmp_path / "w"))
-    assert _bytes(again) == _bytes(denoiser)
+    of_one = {f"{name}{file}" for file in ("config.json", "model.safetensors", "training.jsonl")}
+    ours, theirs = _bytes(again), _bytes(denoiser)
+    assert {file: ours[file] for file in of_one} == {file: theirs[file] for file in of_one}
+
+
+def test_snapshots_before_validation_are_inferred_by_the_denoiser_that_knew_nothing_of_training_after_its_cut(
+    tmp_path: Path, world: tuple[Artifact, Artifact], denoiser: Artifact, inferred: Artifact
+) -> None:
+    """Without a refit the earlier snapshots come out the same, and the later ones don't."""
+    run = load("tiny", overrides=SMALL | {"behavior.refit_epochs": 0})
+    workspace = Workspace(tmp_path / "w")
+    alone = fit_denoiser(run, *world, tmp_path / "denoiser", workspace)
+    assert "refit" not in alone.facts
+    again = infer_behaviors(run, *world, alone, tmp_path / "inferred", workspace)
+
+    def rows(artifact: Artifact, early: bool) -> list[dict[str, object]]:
+        table = artifact.table("inferred_behaviors.parquet").drop(["version"])
+        times = table.column("snapshot").cast(pa.int64()).to_numpy()
+        return table.filter(pa.array((times < smallworld.VALID_START) == early)).to_pylist()
+
+    assert rows(again, early=True) == rows(inferred, early=True) != []
+    assert rows(again, early=False) != rows(inferred, early=False)
 
 
 def test_the_same_seed_gives_the_same_bytes(

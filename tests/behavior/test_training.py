@@ -22,7 +22,15 @@ ITEMS, USERS, LENGTH = 17, 120, 8
 Z, CODES = toy_tables(ITEMS)
 CATEGORY = np.ones(ITEMS + 1, np.int64)
 TABLES = Tables(CODES, CATEGORY)
-CONFIG = load("tiny", overrides={"behavior.epochs": 40, "behavior.lr": 6e-3, "behavior.batch_slots": 128}).behavior
+CONFIG = load(
+    "tiny",
+    overrides={
+        "behavior.epochs": 80,
+        "behavior.lr": 6e-3,
+        "behavior.batch_slots": 128,
+        "behavior.longest_suffix": 5,  # of 8
+    },
+).behavior
 
 
 def ring() -> ToyLog:
@@ -48,9 +56,11 @@ def _suffix_loss(model: ReaSeqDenoiser, log: ToyLog) -> float:
         np.random.default_rng(0),
         floor=0.1,
         history_drop=0.0,
+        longest_suffix=5,
         kinds=(SUFFIX,),
     )
-    batch, items = slot_batch(sequences, CODES), torch.from_numpy(sequences.items)
+    known = sequences.present & ~masking.masked.all(2)
+    batch, items = slot_batch(sequences, CODES, known), torch.from_numpy(sequences.items)
     masked, weight = torch.from_numpy(masking.masked), torch.from_numpy(masking.weight)
     with torch.no_grad():
         return masked_loss(model, batch, masked, weight, items, _catalogue(log)).code.item()

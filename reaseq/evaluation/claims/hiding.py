@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from reaseq.artifacts import Artifact, Draft, Workspace, build
 from reaseq.behavior.determinism import deterministic_torch
 from reaseq.behavior.grounding import Catalogue
-from reaseq.behavior.inference import Inferrer, View, infer_resumably, rules_of
+from reaseq.behavior.inference import Inferrer, View, Work, infer_resumably, rules_of
 from reaseq.config import RunConfig, digest
 from reaseq.data.dataset import Dataset, EventLog
 from reaseq.evaluation.claims.generation import Generation
@@ -149,8 +149,8 @@ def infer_hidden(
         known = Catalogue.known_before(hidden.log.items, vectors.z, vectors.codes, data.category_index)
         fresh, started = not any(draft.scratch.iterdir()), time.perf_counter()
         seen = hidden.log.with_actions(sampler.model.config.action_names)
-        work = [(View(0, snapshot, seen, known), hidden.user)]
-        table, forwards = infer_resumably(inferrer, work, draft.scratch)
+        work = [Work(inferrer, View(0, snapshot, seen, known), hidden.user)]
+        table, forwards = infer_resumably(work, draft.scratch)
         seconds = round(time.perf_counter() - started, 3) if fresh else None
         draft.write_table("inferred_behaviors.parquet", table, INFERRED_BEHAVIORS)
         draft.facts.update(forwards=forwards, seconds=seconds, users=len(hidden.user), snapshots=[snapshot])

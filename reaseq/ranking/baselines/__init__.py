@@ -53,7 +53,8 @@ def baseline_run(config: RunConfig) -> RunConfig:
     """The run's configuration with the baselines' way of training in its `ranking` section, for `stage.fit`."""
     own = config.baselines
     training = {name: getattr(own, name) for name in ("batch", "epochs", "lr_dense", "lr_sparse", "id_dropout")}
-    ranking = config.ranking.model_copy(update=training | {"short_history": own.history, "least_steps": 1})
+    as_published = {"short_history": own.history, "least_steps": 1, "fresh_ids": False, "lr_final": 1.0}
+    ranking = config.ranking.model_copy(update=training | as_published)
     return config.model_copy(update={"ranking": ranking})
 
 
