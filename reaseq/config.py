@@ -316,8 +316,8 @@ PRESETS: dict[str, Json] = {
         "behavior": {
             "d_model": 128,
             "layers": 3,
-            "epochs": 16,
-            "refit_epochs": 8,
+            "epochs": 12,
+            "refit_epochs": 6,
             "batch_slots": 1024,
             "lr": 2e-3,
             "snapshots": 3,

@@ -11,7 +11,7 @@ from reaseq.behavior.next_behavior import NextBehavior, decoding
 from reaseq.behavior.stage import Learner, fit_learner
 from reaseq.config import RunConfig
 
-DECODER = Learner("decoder", ReaSeqDecoder, ReaSeqDecoderConfig, decoding, NextBehavior)
+DECODER = Learner("decoder", ReaSeqDecoder, ReaSeqDecoderConfig, decoding, NextBehavior, serves=False)
 
 
 def fit_decoder(

@@ -36,12 +36,14 @@ class Learner:
     shape: type[ReaSeqDenoiserConfig]
     objective: Objective
     measure: type[Inpainting]
+    serves: bool
+    """Whether it is fitted further for the snapshots after training."""
 
 
 REFIT = "refit"
 """Folder of the denoiser that was fitted further, and the fact that tells of it."""
 
-DENOISER = Learner("denoiser", ReaSeqDenoiser, ReaSeqDenoiserConfig, denoising, Inpainting)
+DENOISER = Learner("denoiser", ReaSeqDenoiser, ReaSeqDenoiserConfig, denoising, Inpainting, serves=True)
 
 
 def fit_denoiser(
@@ -128,7 +130,7 @@ def _fit(learner: Learner, config: RunConfig, dataset: Artifact, item_vectors: A
     place(model, config.device)
     draft.facts |= _fit_on(log, model, learner, config, data, vectors, draft.scratch, draft.path)
     draft.facts.update(cut=plan.cut, parameters=sum(p.numel() for p in model.parameters()))
-    if behavior.refit_epochs:
+    if learner.serves and behavior.refit_epochs:
         log = data.log.only_train().with_actions(log.action_names)
         longer = behavior.model_copy(update={"epochs": behavior.refit_epochs})
         scratch, out = draft.scratch / REFIT, draft.path / REFIT

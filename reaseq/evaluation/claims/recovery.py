@@ -23,7 +23,9 @@ from reaseq.representation.vectors import ItemVectors
 
 M = 10
 GBR, ANOTHER, POPULARITY, ITEM_TO_ITEM, RANDOM = "GBR", "another user's", "popularity", "item-to-item", "random"
-METHODS = (GBR, ANOTHER, POPULARITY, ITEM_TO_ITEM, RANDOM)
+RECENT, DECAY = "item-to-item, recent first", 0.95
+"""The same with weights that fall by this factor with each behaviour, the stronger one where interests pass."""
+METHODS = (GBR, ANOTHER, POPULARITY, ITEM_TO_ITEM, RECENT, RANDOM)
 DRAWS, RESAMPLING, PICKS = 0x4EC0, 0xC456, 0x5EED  # streams of random numbers drawn from the seed
 _ROWS = 256  # users ranked at a time
 
@@ -62,12 +64,15 @@ def recalls(
         other = cases.of_another_user(seed)
         rng = np.random.default_rng([seed, DRAWS, number])
         items = cases.truth.shape[1] - 1
-        neighbours = ItemToItem(cases.log, cases.log, items, decay=1.0, history=history)
+        neighbours = {
+            name: ItemToItem(cases.log, cases.log, items, decay=decay, history=history)
+            for name, decay in ((ITEM_TO_ITEM, 1.0), (RECENT, DECAY))
+        }
         scores: dict[str, tuple[Cases, Score]] = {
             GBR: (cases, _nearest_to(vectors)),
             ANOTHER: (other, _nearest_to(vectors)),
             POPULARITY: (cases, _of_spans(Popularity(cases.log, items))),
-            ITEM_TO_ITEM: (cases, _of_spans(neighbours)),
+            **{name: (cases, _of_spans(counted)) for name, counted in neighbours.items()},
             RANDOM: (cases, _at_random(rng)),
         }
         size = cases.truth.sum(1)
