@@ -9,8 +9,8 @@ period are never read.
 Rows: popularity and item-to-item on all events before the snapshot and on those that the denoiser was fitted on; the
 posterior of one slot after the history; the mean posterior of all inserted slots before any is settled, and as the
 sampler leaves it; the items that grounding chooses at each share of new categories. Each ranking takes ten items out of
-all that the user has not had; column `new 5` takes five of them from categories that the history lacks. A refit denoiser
-is asked with --refit.
+all that the user has not had; column `new 5` takes five of them from categories that the history lacks. A refit
+denoiser is asked with --refit.
 """
 
 import argparse
