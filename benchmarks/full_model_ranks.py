@@ -95,7 +95,8 @@ def train(
     told, best = folder / "epochs.json", folder / "best.safetensors"
     curve: list[dict[str, float]] = json.loads(told.read_text()) if told.is_file() else []
     while len(curve) < frozen["most_epochs"] and len(curve) - best_epoch(curve) < frozen["patience"]:
-        ranking = run.ranking.model_copy(update={"epochs": len(curve) + 1})
+        # How many epochs there will be is not known yet, so no rate can fall towards the last of them.
+        ranking = run.ranking.model_copy(update={"epochs": len(curve) + 1, "lr_final": 1.0, "fresh_ids": False})
         longer = run.model_copy(update={"ranking": ranking})
         repeatable(ready.device, True)
         done = fit(ready.model, ready.shards["train"], ready.contexts, longer, folder, ready.device, ready.rated)
