@@ -10,8 +10,6 @@ from reaseq.schema import VECTOR_DIM
 
 GAP_BUCKETS = 26
 """0: nothing before this slot; 1 + ⌊log2(1 + minutes)⌋ otherwise, up to about 32 years."""
-
-
 FUTURE_BUCKETS = 12
 """Recency buckets of slots after the last known behaviour, ⌊2·log2(distance)⌋; the others follow them."""
 

@@ -11,7 +11,7 @@ from reaseq.behavior.slots import Log
 SMALLEST = 2
 """Behaviours a window needs: one to mask and one to infer it from."""
 HELD_OUT_SHARE, FEWEST_HELD_OUT, MOST_HELD_OUT = 0.3, 200, 2000
-"""Recall over fewer users than this is mostly noise, so small corpora hold out more than a tenth, yet at most half."""
+"""Recall over fewer users than this is mostly noise, so small corpora hold out a larger share, yet at most half."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class Corpus:
 
     @classmethod
     def of(cls, log: Log, rng: np.random.Generator) -> "Corpus":
-        """All events of `log` (which holds none after the cut) but the last one of a tenth of the users (or of more).
+        """All events of `log` (which holds none after the cut) but the last one of `HELD_OUT_SHARE` of the users (or of
+        more, see there).
 
         A user can be held out who has three events and whose last item is new to them.
         """

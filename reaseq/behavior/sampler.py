@@ -19,6 +19,7 @@ from reaseq.behavior.denoiser import ReaSeqDenoiser
 from reaseq.behavior.kept_history import Branch, Work
 from reaseq.behavior.noise import UserNoise
 from reaseq.behavior.slots import Inserted
+from reaseq.config import BehaviorConfig
 
 TIE_BREAK = 1e-3
 """Slots with equal buckets have equal predictions; this much noise on log-confidence decides which is settled first."""
@@ -84,6 +85,19 @@ class Sampler:
         self.inside = slots // 3
         config = model.config
         self._noise = UserNoise((steps, slots, config.levels, config.codebook_size), seed, model.device)
+
+    @classmethod
+    def of(cls, model: ReaSeqDenoiser, config: BehaviorConfig, seed: int) -> "Sampler":
+        """As the configuration says."""
+        return cls(
+            model,
+            slots=config.inferred + config.spare_slots,
+            steps=config.reverse_steps,
+            guidance=config.guidance,
+            temperature=config.temperature,
+            seed=seed,
+            refresh=config.cache_refresh,
+        )
 
     @torch.no_grad()
     def sample(self, inserted: Inserted, keys: np.ndarray) -> Sampled:

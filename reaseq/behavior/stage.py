@@ -197,15 +197,19 @@ def _infer(
     fitted = {plan.cut: denoiser.path}
     if REFIT in denoiser.facts:
         fitted[int(denoiser.facts[REFIT]["cut"])] = denoiser.path / REFIT
-    work: list[Work] = []
+    inferrers: dict[int, Inferrer] = {}
     for cut, folder in fitted.items():
-        model = _load(folder, vectors, config.device)
-        inferrer = Inferrer(_sampler(model, config), vectors, data.item_ids, rules, behavior, version)
-        seen = log.with_actions(model.config.action_names)
-        for number, time in enumerate(plan.snapshots):
-            if cut == max(c for c in fitted if c <= time):
-                view = View.at(number, time, seen, vectors, data.category_index)
-                work.append(Work(inferrer, view, wanted[number]))
+        sampler = Sampler.of(_load(folder, vectors, config.device), behavior, config.seed)
+        inferrers[cut] = Inferrer(sampler, vectors, data.item_ids, rules, behavior, version)
+    log = log.with_actions(inferrers[plan.cut].sampler.model.config.action_names)  # a refit tells the same ones apart
+    work = [
+        Work(
+            inferrers[max(cut for cut in inferrers if cut <= time)],
+            View.at(number, time, log, vectors, data.category_index),
+            wanted[number],
+        )
+        for number, time in enumerate(plan.snapshots)
+    ]
     table, forwards = infer_resumably(work, draft.scratch)
     draft.write_table("inferred_behaviors.parquet", table, INFERRED_BEHAVIORS)
     pairs, rows = sum(len(users) for users in wanted), table.num_rows
@@ -237,19 +241,6 @@ def _load(folder: Path, vectors: ItemVectors, device: str) -> ReaSeqDenoiser:
             f"have {vectors.centroids.shape[:2]}; fit the denoiser on these item vectors."
         )
     return model
-
-
-def _sampler(model: ReaSeqDenoiser, config: RunConfig) -> Sampler:
-    behavior = config.behavior
-    return Sampler(
-        model,
-        slots=behavior.inferred + behavior.spare_slots,
-        steps=behavior.reverse_steps,
-        guidance=behavior.guidance,
-        temperature=behavior.temperature,
-        seed=config.seed,
-        refresh=behavior.cache_refresh,
-    )
 
 
 def _schedule(config: RunConfig, data: Dataset) -> Schedule:
@@ -296,9 +287,9 @@ def _summary(table: pa.Table, work: list[Work], data: Dataset, vectors: ItemVect
     row = np.repeat(np.arange(len(length)), length)
     snapshot = table.column("snapshot").cast(pa.int64()).to_numpy()[row]
     novelty = np.zeros(len(items))
-    for view in (each.view for each in work):
-        here = snapshot == view.snapshot
-        novelty[here] = view.catalogue.novelty[view.catalogue.position(torch.from_numpy(items[here]))].numpy()
+    for each in work:
+        here, catalogue = snapshot == each.view.snapshot, each.view.catalogue
+        novelty[here] = catalogue.novelty[catalogue.position(torch.from_numpy(items[here]))].numpy()
     sums = np.zeros((len(length), VECTOR_DIM))
     np.add.at(sums, row, vectors.z[items])
     many = length > 1

@@ -112,7 +112,8 @@ class Trainer:
             RankingError: the loss is no longer a number.
         """
         done = self._restore()
-        steps = min(self.config.epochs * self.epochs.about(), until or sys.maxsize)
+        length = self.config.epochs * self.epochs.about()
+        steps = min(length, until or sys.maxsize)
         every = max(1, steps // LOG_POINTS)
         started, before = time.perf_counter(), done.seconds
         if done.step and self.ranks.leads:
@@ -123,7 +124,6 @@ class Trainer:
         )
         if self.ranks.leads:
             batches = progress.track(batches, "ranker training", total=steps, done=done.step)
-        length = self.config.epochs * self.epochs.about()
         for batch in batches:
             self._set_rate(done.step / length)
             loss = self._step(batch, done.step)

@@ -1,7 +1,6 @@
 """Ways of generating behaviours that C6 compares: reverse steps of the denoiser, and the autoregressive decoder."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from reaseq.artifacts import Artifact
 from reaseq.behavior.autoregressive import ReaSeqDecoder
@@ -31,12 +30,16 @@ class Generation:
 
     def sampler(self, config: BehaviorConfig, device: str, seed: int) -> BehaviorSampler:
         """Ready to be asked; seed is of the noise."""
-        slots = config.inferred + config.spare_slots
-        asked: dict[str, Any] = {"slots": slots, "guidance": self.guidance, "temperature": config.temperature}
         if self.steps is None:
-            return Generator(place(load_model(self.fitted.path, ReaSeqDecoder), device), seed=seed, **asked)
-        asked |= {"steps": self.steps, "refresh": config.cache_refresh}
-        return Sampler(place(load_denoiser(self.fitted.path), device), seed=seed, **asked)
+            return Generator(
+                place(load_model(self.fitted.path, ReaSeqDecoder), device),
+                slots=config.inferred + config.spare_slots,
+                guidance=self.guidance,
+                temperature=config.temperature,
+                seed=seed,
+            )
+        asked = config.model_copy(update={"reverse_steps": self.steps, "guidance": self.guidance})
+        return Sampler.of(place(load_denoiser(self.fitted.path), device), asked, seed)
 
 
 def ways(denoiser: Artifact, decoder: Artifact, steps: list[int], guidance: float) -> list[Generation]:
