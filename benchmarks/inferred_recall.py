@@ -21,85 +21,66 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import torch
-from numpy.typing import NDArray
 
 from reaseq import config
 from reaseq.artifacts import open_artifact
 from reaseq.behavior.denoiser import ReaSeqDenoiser, load_denoiser, place
 from reaseq.behavior.determinism import deterministic_torch
-from reaseq.behavior.grounding import ground, score_catalogue
+from reaseq.behavior.grounding import Catalogue, ground, score_catalogue
 from reaseq.behavior.inference import View, noise_keys, rules_of
 from reaseq.behavior.sampler import Sampler
 from reaseq.behavior.slots import Inserted, gather_sequences, insert_masks
+from reaseq.behavior.stage import REFIT
 from reaseq.data.dataset import Dataset
+from reaseq.evaluation.claims.cases import Cases
+from reaseq.evaluation.claims.recovery import DECAY, M, best_with_new, lacking, of_spans
 from reaseq.ranking.sequential.counting import ItemToItem, Popularity
 from reaseq.representation.vectors import ItemVectors
+from reaseq.schema import VECTOR_DIM
 
-K = 10
 ROWS = 128  # users at a time
 SHARES = (0.0, 0.3, 0.5)
+USERS, TIES = 1, 0  # seeds
 
-Scores = NDArray[np.float64]
 
+class Ranking:
+    """Users with a truth, and how much of it ten items hold, out of all that they have not had."""
 
-class Probe:
-    """Users with a truth, and how much of it a ranking holds."""
-
-    def __init__(self, data: Dataset, view: View, users: np.ndarray, truth: NDArray[np.bool_]):
-        self.view, self.users = view, users
-        log, category = view.log, data.category_index
-        self.starts, self.ends = log.offsets[users], log.offsets[users + 1]
-        self.known = np.zeros(len(category), bool)
-        self.known[log.items] = True
-        history = np.zeros_like(truth)
-        self.lacking = np.ones((len(users), int(category.max()) + 1), bool)
-        self.lacking[:, 0] = False
-        for row, (start, end) in enumerate(zip(self.starts, self.ends, strict=True)):
-            history[row, log.items[start:end]] = True
-            self.lacking[row, category[log.items[start:end]]] = False
-        self.lacking = self.lacking[:, category]
-        self.truth, self.allowed = truth & ~history, self.known & ~history
+    def __init__(self, cases: Cases, category: np.ndarray):
+        self.cases = cases
+        self.allowed = cases.known & ~cases.history()
+        self.missed = lacking(cases, category)
 
     def recall(self, items: np.ndarray) -> float:
-        """Share of all truth items among `items` int64 [N, K], 0 for none."""
-        found = np.take_along_axis(self.truth, items, 1) & (items > 0)
-        return float(found.sum() / self.truth.sum())
+        """Share of all truth items among `items` int64 [N, M], 0 for none."""
+        return float(np.take_along_axis(self.cases.truth, items, 1).sum() / self.cases.truth.sum())
 
-    def best(self, scores: Scores, new: int) -> np.ndarray:
-        """[N, K] the best items, `new` of them of categories that the history lacks."""
-        scores = np.where(self.allowed, scores + np.random.default_rng(0).random(scores.shape) * 1e-9, -np.inf)
-        fresh = np.argsort(-np.where(self.lacking, scores, -np.inf), 1)[:, :new]
-        fresh = np.where(np.take_along_axis(self.lacking & self.allowed, fresh, 1), fresh, 0)
-        np.put_along_axis(scores, fresh, -np.inf, 1)
-        return np.concatenate([fresh, np.argsort(-scores, 1)[:, : K - new]], 1)
-
-    def told(self, name: str, scores: Scores) -> str:
-        return f"| {name} | {self.recall(self.best(scores, 0)):.4f} | {self.recall(self.best(scores, K // 2)):.4f} |"
+    def told(self, name: str, scores: np.ndarray) -> None:
+        allowed, rng = np.where(self.allowed, scores, -np.inf), np.random.default_rng(TIES)
+        recalls = [self.recall(best_with_new(allowed, self.missed, new, rng)) for new in (0, M // 2)]
+        print(f"| {name} | {recalls[0]:.4f} | {recalls[1]:.4f} |", flush=True)
 
 
-def probes(data: Dataset, view: View, least: int, most: int) -> Iterator[tuple[str, Probe]]:
-    truths = {"the future": (data.log.users, data.log.items.astype(np.int64), data.log.timestamps)}
+def truths(data: Dataset, view: View, least: int, most: int) -> Iterator[tuple[str, Cases]]:
+    """What users do from the view's snapshot on and before the start of test, and had not done before."""
+    events = {"the future": (data.log.users, data.log.items.astype(np.int64), data.log.timestamps)}
     beyond = data.beyond_log()
     if beyond is not None:
         times = beyond.column("timestamp").cast(pa.int64()).to_numpy()
-        truths["beyond the log"] = (
-            data.log.user_index(beyond.column("user_id")),
-            data.index_of(beyond.column("item_id")),
-            times,
-        )
-    for name, (user, item, time) in truths.items():
+        users, items = data.log.user_index(beyond.column("user_id")), data.index_of(beyond.column("item_id"))
+        events["beyond the log"] = (users, items, times)
+    for name, (user, item, time) in events.items():
         there = (time >= view.snapshot) & (time < data.test_start) & (user >= 0) & (item > 0)
         able = np.unique(user[there])
         able = able[np.diff(view.log.offsets)[able] >= least]
-        users = np.sort(np.random.default_rng(1).permutation(able)[:most])
+        users = np.sort(np.random.default_rng(USERS).permutation(able)[:most])
         there &= np.isin(user, users)
         truth = np.zeros((len(users), len(data.item_ids) + 1), bool)
         truth[np.searchsorted(users, user[there]), item[there]] = True
-        yield name, Probe(data, view, users, truth)
-
-
-def padded(scores: np.ndarray) -> Scores:
-    return np.concatenate([np.full((len(scores), 1), -np.inf), scores], 1).astype(np.float64)
+        nothing = np.zeros((len(users), 1), np.int64)
+        cases = Cases(view.log, users, nothing, np.zeros((len(users), 1, VECTOR_DIM), np.float32), truth, truth)
+        truth &= ~cases.history()
+        yield name, cases
 
 
 @torch.no_grad()
@@ -109,10 +90,9 @@ def first_latents(model: ReaSeqDenoiser, inserted: Inserted) -> torch.Tensor:
     return torch.cat([model.latent(model(inserted.batch.rows(some), inserted.index[some])) for some in rows])
 
 
-def posterior(model: ReaSeqDenoiser, latents: torch.Tensor, probe: Probe) -> Scores:
-    """Mean over the slots, [N, V+1]."""
-    scores = np.zeros((len(latents), len(probe.known)))
-    catalogue = probe.view.catalogue
+def posterior(model: ReaSeqDenoiser, latents: torch.Tensor, catalogue: Catalogue, items: int) -> np.ndarray:
+    """Mean over the slots, [N, items + 1]."""
+    scores = np.zeros((len(latents), items + 1))
     for low in range(0, len(latents), ROWS):
         some = latents[low : low + ROWS]
         flat = score_catalogue(some.reshape(-1, some.shape[-1]), catalogue, model.latent_scale).exp()
@@ -133,51 +113,41 @@ def main() -> int:
     data = Dataset.open(open_artifact(chosen.dataset, "dataset"))
     vectors = ItemVectors.open(open_artifact(chosen.item_vectors, "item_vectors"))
     behavior = config.load(chosen.preset).behavior
-    model = place(load_denoiser(fitted.path / "refit" if chosen.refit else fitted.path), "cpu")
-    cut = int(fitted.facts["refit"]["cut"] if chosen.refit else fitted.facts["cut"])
+    model = place(load_denoiser(fitted.path / REFIT if chosen.refit else fitted.path), "cpu")
+    cut = int((fitted.facts[REFIT] if chosen.refit else fitted.facts)["cut"])
     log = data.log.with_actions(model.config.action_names)
     view = View.at(0, data.valid_start, log, vectors, data.category_index)
-    learnt, slots = log.before(cut), behavior.inferred + behavior.spare_slots
-    for truth, probe in probes(data, view, behavior.min_events, chosen.users):
-        print(f"\n{truth}: {len(probe.users)} users, {probe.truth.sum() / len(probe.users):.2f} items each\n")
-        print(f"| Recall@{K} | any | new {K // 2} |\n|---|---|---|", flush=True)
-        spans = (probe.starts, probe.ends)
+    learnt, slots, items = log.before(cut), behavior.inferred + behavior.spare_slots, len(data.item_ids)
+    for truth, cases in truths(data, view, behavior.min_events, chosen.users):
+        ranking, (starts, ends) = Ranking(cases, data.category_index), cases.spans()
+        print(f"\n{truth}: {len(cases)} users, {cases.truth.sum() / len(cases):.2f} items each\n")
+        print(f"| Recall@{M} | any | new {M // 2} |\n|---|---|---|", flush=True)
         for name, events in (("", view.log), (", the denoiser's events", learnt)):
-            print(probe.told(f"popularity{name}", padded(Popularity(events, len(data.item_ids))(*spans))), flush=True)
-            for decay in (1.0, 0.95):
-                counted = ItemToItem(events, view.log, len(data.item_ids), decay=decay, history=behavior.max_slots)
-                print(probe.told(f"item-to-item, decay {decay}{name}", padded(counted(*spans))), flush=True)
-        recent = gather_sequences(view.log, np.maximum(probe.starts, probe.ends - behavior.max_slots), probe.ends)
+            ranking.told(f"popularity{name}", of_spans(Popularity(events, items))(cases))
+            for decay in (1.0, DECAY):
+                counted = ItemToItem(events, view.log, items, decay=decay, history=behavior.max_slots)
+                ranking.told(f"item-to-item, decay {decay}{name}", of_spans(counted)(cases))
+        recent = gather_sequences(view.log, np.maximum(starts, ends - behavior.max_slots), ends)
         many = insert_masks(recent, vectors.codes, model.config.mask_code, slots, now=view.snapshot)
         one = insert_masks(recent, vectors.codes, model.config.mask_code, 1, 0, view.snapshot)
         for name, inserted in (("one slot", one), (f"{slots} slots, none settled", many)):
-            print(probe.told(name, posterior(model, first_latents(model, inserted), probe)), flush=True)
-        sampler = Sampler(
-            model,
-            slots=slots,
-            steps=behavior.reverse_steps,
-            guidance=behavior.guidance,
-            temperature=behavior.temperature,
-            seed=0,
-            refresh=behavior.cache_refresh,
-        )
-        keys = noise_keys(log.user_ids[probe.users], view.snapshot)
-        latents, codes = [], []
+            ranking.told(name, posterior(model, first_latents(model, inserted), view.catalogue, items))
+        sampler = Sampler.of(model, behavior, seed=0)
+        keys = noise_keys(log.user_ids[cases.user], view.snapshot)
+        sampled = []
         for some in torch.arange(len(keys)).split(ROWS):
             part = Inserted(many.batch.rows(some), many.index[some], many.times[some.numpy()])
-            sampled = sampler.sample(part, keys[some.numpy()])
-            latents.append(sampled.latent)
-            codes.append(sampled.codes)
-        print(probe.told(f"{slots} slots, settled in {behavior.reverse_steps} steps",
-                         posterior(model, torch.cat(latents), probe)), flush=True)  # fmt: skip
-        history = torch.from_numpy(gather_sequences(view.log, *spans).items)
+            sampled.append(sampler.sample(part, keys[some.numpy()]))
+        latents, codes = (torch.cat([getattr(each, name) for each in sampled]) for name in ("latent", "codes"))
+        name = f"{slots} slots, settled in {behavior.reverse_steps} steps"
+        ranking.told(name, posterior(model, latents, view.catalogue, items))
+        history = torch.from_numpy(gather_sequences(view.log, starts, ends).items)
         for share in SHARES:
             asked = behavior.model_copy(update={"new_category_share": share})
             rules = rules_of(asked, log.before(int(fitted.facts["cut"])), vectors, data.category_index)
-            chosen_items = ground(
-                torch.cat(latents), torch.cat(codes), history, view.catalogue, model.latent_scale.item(), rules
-            ).items.numpy()
-            print(f"| inferred, new_category_share {share} | {probe.recall(chosen_items):.4f} | |", flush=True)
+            grounded = ground(latents, codes, history, view.catalogue, model.latent_scale.item(), rules)
+            recall = ranking.recall(grounded.items.numpy())
+            print(f"| inferred, new_category_share {share} | {recall:.4f} | |", flush=True)
     return 0
 
 

@@ -1,9 +1,9 @@
 """How the ranker should be trained, by validation alone: AUC and GAUC of the validation split, setting by setting.
 
-    python benchmarks/ranker_settings.py --dataset DIR --item-vectors DIR [--inferred-behaviors DIR] [--workers 2]
+    python benchmarks/ranker_settings.py --dataset DIR --item-vectors DIR --inferred-behaviors DIR
 
 trains one ranker per setting and seed of the frozen config, one thread each, and scores the validation split; the test
-split is never read. The config's `settings` are overrides over its preset, by dotted name; `variant` is the ranker's.
+split is never scored. The config's `settings` are overrides over its preset, by dotted name; `variant` is the ranker's.
 Finished trainings are kept in --out, so that a longer list of settings costs its own time only.
 docs/baselines.md quotes the tables that it prints.
 """
@@ -22,22 +22,23 @@ from typing import Any
 import numpy as np
 
 from reaseq import config, progress
-from reaseq.artifacts import open_artifact
-from reaseq.data.dataset import Dataset
+from reaseq.artifacts import Artifact, Workspace, open_artifact
 from reaseq.evaluation import metrics
 from reaseq.evaluation.buckets import BUCKETS, members
-from reaseq.ranking.batches import Contexts, RequestBatches
-from reaseq.ranking.features import FeatureLimits
-from reaseq.ranking.inferences import InferenceTable
-from reaseq.ranking.model import VARIANTS, build_ranker
-from reaseq.ranking.shards import Shards
-from reaseq.ranking.stage import fit, item_tables, ranker_spec, training_counts, training_device, uses_click_rates
+from reaseq.ranking.batches import RequestBatches
+from reaseq.ranking.stage import fit, prepare, training_counts
 from reaseq.ranking.training import catalogue, predict
-from reaseq.representation.vectors import ItemVectors
 
 HERE = Path(__file__).resolve().parent
 FROZEN = HERE / "ranker_settings-2026-11-26.json"
 BATCH = 2048
+
+
+def inputs(chosen: argparse.Namespace) -> tuple[Artifact, Artifact, Artifact]:
+    """What a ranker is trained from."""
+    kinds = ("dataset", "item_vectors", "inferred_behaviors")
+    dataset, vectors, inferred = (open_artifact(getattr(chosen, kind), kind) for kind in kinds)
+    return dataset, vectors, inferred
 
 
 def trained(chosen: argparse.Namespace, frozen: dict[str, Any], job: tuple[dict[str, Any], int]) -> dict[str, Any]:
@@ -50,25 +51,11 @@ def trained(chosen: argparse.Namespace, frozen: dict[str, Any], job: tuple[dict[
     told = chosen.out / f"{key[:16]}.json"
     if told.is_file():
         return json.loads(told.read_text())
-    data = Dataset.open(open_artifact(chosen.dataset, "dataset"))
-    vectors = ItemVectors.open(open_artifact(chosen.item_vectors, "item_vectors"))
-    table = None
-    if VARIANTS[variant].inferences:
-        given = open_artifact(chosen.inferred_behaviors, "inferred_behaviors")
-        table = InferenceTable.read(given, data, run.ranking.lag_hours, chosen.out)
-    train = Shards.of(data, "train", chosen.out / "shards")
-    rated = uses_click_rates(run, train, variant)
-    device = training_device(run)
-    model = build_ranker(
-        ranker_spec(run, data, vectors, variant), seed, item_tables(data, vectors, train, variant, rated)
-    )
-    most = 1 if table is None else max(1, int(np.diff(table.offsets).max(initial=0)))
-    limits = FeatureLimits(run.ranking.short_history, run.ranking.long_history, most, vectors.codes.shape[1])
-    contexts = Contexts(data.log, data.category_index, table, limits)
+    ready = prepare(run, *inputs(chosen), variant, Workspace(chosen.out))
     with tempfile.TemporaryDirectory(prefix="settings-") as scratch:
-        done = fit(model, train, contexts, run, Path(scratch), device, rated)
-    shown = data.impressions("valid")
-    scores = predict(model, catalogue(model), RequestBatches(shown, contexts), BATCH)
+        done = fit(ready.model, ready.shards["train"], ready.contexts, run, Path(scratch), ready.device, ready.rated)
+    shown = ready.data.impressions("valid")
+    scores = predict(ready.model, catalogue(ready.model), RequestBatches(shown, ready.contexts), BATCH)
     row = {
         "setting": setting,
         "seed": seed,
@@ -77,7 +64,7 @@ def trained(chosen: argparse.Namespace, frozen: dict[str, Any], job: tuple[dict[
         "logloss": metrics.logloss(shown.label, scores),
         "seconds": round(done.seconds, 1),
     }
-    counts = training_counts(data, train)[shown.item]
+    counts = training_counts(ready.data, ready.shards["train"])[shown.item]
     for bucket in BUCKETS:
         kept = (shown.label == 0) | members(counts, bucket)
         row[f"gauc {bucket}"] = metrics.gauc(shown.user[kept], shown.label[kept], scores[kept]).value
@@ -89,17 +76,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", type=Path, required=True)
     parser.add_argument("--item-vectors", type=Path, required=True)
-    parser.add_argument("--inferred-behaviors", type=Path)
+    parser.add_argument("--inferred-behaviors", type=Path, required=True, help="read by variants that are fed them")
     parser.add_argument("--config", type=Path, default=FROZEN, help="another configuration, for a trial")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("runs/ranker_settings"))
     chosen = parser.parse_args()
     frozen = json.loads(chosen.config.read_text())
-    if VARIANTS[frozen["variant"]].inferences and chosen.inferred_behaviors is None:
-        sys.exit(f"variant {frozen['variant']} reads inferred behaviours: give --inferred-behaviors.")
     chosen.out.mkdir(parents=True, exist_ok=True)
-    data = Dataset.open(open_artifact(chosen.dataset, "dataset"))
-    Shards.of(data, "train", chosen.out / "shards")  # before the workers, which would wait for one another
+    prepare(
+        config.load(frozen["preset"]), *inputs(chosen), frozen["variant"], Workspace(chosen.out)
+    )  # before the workers
     jobs = [(setting, seed) for setting in frozen["settings"] for seed in frozen["seeds"]]
     figures = ["auc", "gauc", "logloss", *(f"gauc {bucket}" for bucket in BUCKETS)]
     print("| setting | seeds | " + " | ".join(figures) + " | sd of gauc | seconds |", flush=True)

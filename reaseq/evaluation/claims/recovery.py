@@ -71,14 +71,14 @@ def recalls(
         scores: dict[str, tuple[Cases, Score]] = {
             GBR: (cases, _nearest_to(vectors)),
             ANOTHER: (other, _nearest_to(vectors)),
-            POPULARITY: (cases, _of_spans(Popularity(cases.log, items))),
-            **{name: (cases, _of_spans(counted)) for name, counted in neighbours.items()},
+            POPULARITY: (cases, of_spans(Popularity(cases.log, items))),
+            **{name: (cases, of_spans(counted)) for name, counted in neighbours.items()},
             RANDOM: (cases, _at_random(rng)),
         }
         size = cases.truth.sum(1)
         for name, (of, score) in scores.items():
-            lacking = None if name in (GBR, ANOTHER) else _lacking(of, category)
-            overall, within = _hits(of, score, lacking, new, rng)
+            missed = None if name in (GBR, ANOTHER) else lacking(of, category)
+            overall, within = _hits(of, score, missed, new, rng)
             found[name][0].append((cases.user, overall, size))
             found[name][1].append((cases.user, within, size))
     return {name: Recalled(per_user(overall), per_user(within)) for name, (overall, within) in found.items()}
@@ -103,8 +103,8 @@ def per_user(sums: Iterable[tuple[Ints, NDArray[np.generic], NDArray[np.generic]
     return {user: value / weight for user, (value, weight) in total.items()}
 
 
-def _hits(cases: Cases, score: Score, lacking: Bools | None, new: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
-    """Truth items among the M chosen out of the whole catalogue, `new` of them `lacking` [N, V+1] (or, where that is
+def _hits(cases: Cases, score: Score, missed: Bools | None, new: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
+    """Truth items among the M chosen out of the whole catalogue, `new` of them `missed` [N, V+1] (or, where that is
     None, among those inferred), and out of the region; [N]."""
     overall, within = [], []
     for low in range(0, len(cases), _ROWS):
@@ -115,24 +115,29 @@ def _hits(cases: Cases, score: Score, lacking: Bools | None, new: int, rng: np.r
         scores = score(part)
         line = np.arange(len(part))[:, None]
         everywhere = part.items[:, :M]
-        if lacking is not None:
-            open_to_all = np.where(allowed, scores, -np.inf)
-            first = best(np.where(lacking[rows], open_to_all, -np.inf), new, rng) if new else line[:, :0]
-            open_to_all[line, first] = np.where(first > 0, np.inf, -np.inf)
-            everywhere = best(open_to_all, M, rng)
+        if missed is not None:
+            everywhere = best_with_new(np.where(allowed, scores, -np.inf), missed[rows], new, rng)
         inside = best(np.where(allowed & part.region, scores, -np.inf), M, rng)
         overall.append(part.truth[line, everywhere].sum(1))
         within.append(part.truth[line, inside].sum(1))
     return np.concatenate(overall), np.concatenate(within)
 
 
-def _lacking(cases: Cases, category: Ints) -> Bools:
+def lacking(cases: Cases, category: Ints) -> Bools:
     """[N, V+1] items of a category that the user's history has nothing of; items without one are none of these."""
     held = np.zeros((len(cases), int(category.max(initial=0)) + 1), bool)
     row, item = np.nonzero(cases.history())
     held[row, category[item]] = True
     held[:, 0] = True
     return ~held[:, category]
+
+
+def best_with_new(scores: Scores, missed: Bools, new: int, rng: np.random.Generator) -> Ints:
+    """[N, M] the M best items, `new` of them of those `missed` [N, V+1], as far as there are any; else as `best`."""
+    scores, line = scores.copy(), np.arange(len(scores))[:, None]
+    first = best(np.where(missed, scores, -np.inf), new, rng) if new else line[:, :0]
+    scores[line, first] = np.where(first > 0, np.inf, -np.inf)
+    return best(scores, M, rng)
 
 
 def best(scores: Scores, m: int, rng: np.random.Generator) -> Ints:
@@ -162,7 +167,9 @@ def _nearest_to(vectors: ItemVectors) -> Score:
     return score
 
 
-def _of_spans(model: Popularity | ItemToItem) -> Score:
+def of_spans(model: Popularity | ItemToItem) -> Score:
+    """Its scores of each user's visible history; column 0, no item, is -inf."""
+
     def score(part: Cases) -> Scores:
         scores = model(*part.spans())
         return np.concatenate([np.full((len(scores), 1), -np.inf, scores.dtype), scores], axis=1)

@@ -69,7 +69,7 @@ def test_the_asked_share_is_of_categories_that_the_history_lacks_and_the_rest_of
         ),
     ).at(np.arange(USERS - 1))
     popular = np.where(np.arange(ITEMS + 1) < 26, 2.0, 1.0)  # what they lack would never come first by itself
-    lacking = recovery._lacking(cases, CATEGORY)
+    lacking = recovery.lacking(cases, CATEGORY)
     beyond = np.tile(CATEGORY == 2, (len(cases), 1))
 
     def hits(new: int, truth: np.ndarray) -> set[int]:
