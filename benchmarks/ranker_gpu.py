@@ -245,8 +245,9 @@ def main() -> int:
     parser.add_argument("--shapes", nargs="+", help="some of the config's shapes only")
     parser.add_argument("--checks", action=argparse.BooleanOptionalAction, default=True, help="resume and NCCL too")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu: a trial of the script")
-    parser.add_argument("--out", type=Path, default=Path("ranker_gpu.json"))
+    parser.add_argument("--out", type=Path, default=Path("runs/ranker_gpu.json"))
     chosen = parser.parse_args()
+    chosen.out.parent.mkdir(parents=True, exist_ok=True)
     if chosen.device == "cuda" and not torch.cuda.is_available():
         sys.exit("torch finds no GPU: run this on a machine that has one, or try the script with --device cpu.")
     frozen = json.loads(chosen.config.read_text()) | {"path": str(chosen.config)}

@@ -140,8 +140,9 @@ def main() -> int:
     parser.add_argument("--assets", type=Path, help="folder with dataset, item_vectors and denoiser")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--config", type=Path, default=FROZEN, help="another configuration, for a trial")
-    parser.add_argument("--out", type=Path, default=Path("sampling_cost.json"))
+    parser.add_argument("--out", type=Path, default=Path("runs/sampling_cost.json"))
     chosen = parser.parse_args()
+    chosen.out.parent.mkdir(parents=True, exist_ok=True)
     frozen = json.loads(chosen.config.read_text())
     missing = [kind for kind in ASSETS if chosen.assets and not (chosen.assets / kind).is_dir()]
     if missing:

@@ -150,9 +150,10 @@ def main() -> int:
     parser.add_argument("--times", type=int, nargs="+", default=[1, 10])
     parser.add_argument("--steps", type=int, default=0, help="stop after as many steps; 0: a full epoch")
     parser.add_argument("--folder", type=Path, help="where the enlarged log is kept; default: a temporary folder")
-    parser.add_argument("--out", type=Path, default=Path("training_memory.json"))
+    parser.add_argument("--out", type=Path, default=Path("runs/training_memory.json"))
     parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)  # the measured process: where it answers
     chosen = parser.parse_args()
+    chosen.out.parent.mkdir(parents=True, exist_ok=True)
     frozen = json.loads(FROZEN.read_text())
     inputs = [getattr(chosen, kind) for kind in KINDS]
     if chosen.inside:

@@ -219,8 +219,9 @@ def main() -> int:
     parser.add_argument("--item-vectors", type=Path, help="artifact of a run on ml-100k, for the full ranker")
     parser.add_argument("--inferred-behaviors", type=Path, help="the same")
     parser.add_argument("--config", type=Path, default=FROZEN, help="another configuration, for a trial")
-    parser.add_argument("--out", type=Path, default=Path("training_throughput.json"))
+    parser.add_argument("--out", type=Path, default=Path("runs/training_throughput.json"))
     chosen = parser.parse_args()
+    chosen.out.parent.mkdir(parents=True, exist_ok=True)
     if not chosen.data.is_dir():
         print(f"no data at {chosen.data}: give --data, or set REASEQ_DATA", file=sys.stderr)
         return 2
