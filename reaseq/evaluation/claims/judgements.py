@@ -21,6 +21,9 @@ PLACEBOS = {
     "another_user": "another user's inferences",
 }
 
+TRUTH = "full, the truth"
+"""Upper bound of what inferred behaviours can give: those that users really had beyond the log."""
+
 BASELINES = ("din_id", "din_title", "title", "kar")
 
 ARMS: tuple[Arm, ...] = (
@@ -35,6 +38,7 @@ ARMS: tuple[Arm, ...] = (
     Arm("id+gbr", variant="gbr"),
     Arm("full", variant="full"),
     *(Arm(f"full, {kind}", variant="full", inferences=kind) for kind in PLACEBOS),
+    Arm(TRUTH, variant="full", inferences="truth"),
     Arm("full, shuffled items", variant="full", inferences="shuffled_items"),
     Arm("id+rer, random z", variant="rer", control="random"),
     Arm("id+rer, permuted codes", variant="rer", control="permuted_codes"),
@@ -49,7 +53,7 @@ CONTROLS = ("full, shuffled items", "id+rer, random z", "id+rer, permuted codes"
 NEEDS: dict[str, tuple[str, ...]] = {
     "C1": ("bare id", "id", "id+title", "id+rer"),
     "C2": ("id+aligned title", "id+rer", "id+rer, one prompt", "id+rer, no critic"),
-    "C7": ("id+rer", "full", *(f"full, {kind}" for kind in PLACEBOS)),
+    "C7": ("id+rer", "full", *(f"full, {kind}" for kind in PLACEBOS), TRUTH),
     "C8": ("id", "id+rer", "id+gbr", "full"),
     "C9": ("id+rer", "full"),
     "controls": ("id", "id+rer", *CONTROLS),
@@ -92,10 +96,12 @@ def reasoning_adds(table: Table, hits: Sequence[Comparison], figures: dict[str, 
 
 
 def inference_lifts(table: Table) -> Evidence:
-    """C7: inferred behaviours lift the ranker over none at all and over all four placebos of equal shape."""
+    """C7: inferred behaviours lift the ranker over none at all and over all four placebos of equal shape. Where what
+    the log hides is known, the lift by the truth itself is shown beside it: with none there, nothing could be found."""
     deciding = [table.compare("full", "id+rer", decides=True)]
     deciding += [table.compare("full", f"full, {kind}", decides=True) for kind in PLACEBOS]
-    shown = [table.compare(f"full, {kind}", "id+rer") for kind in PLACEBOS]
+    shown = [table.compare(TRUTH, "id+rer")] if TRUTH in table.scores else []
+    shown += [table.compare(f"full, {kind}", "id+rer") for kind in PLACEBOS]
     shown += [table.compare("full", "id+rer", part) for part in table.by_item.values()]
     return _judged("C7", deciding, shown)
 

@@ -2,6 +2,7 @@
 
     placebo inferences   random items, popular items, item-to-item neighbours of the log, another user's inferences
     controls             inferences of shuffled items, vectors of random direction, codes of other items
+    upper bound          the truth: what the user really did, before the snapshot, where the log does not look
 
 A placebo keeps rows, snapshots, lengths and confidences of the real inferences, and sees no event at or after its
 snapshot, so that it differs in nothing but what was inferred.
@@ -10,14 +11,16 @@ snapshot, so that it differs in nothing but what was inferred.
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 from scipy.sparse import csr_array
 
 from reaseq.data.dataset import Dataset, EventLog
+from reaseq.evaluation.errors import EvaluationError
 from reaseq.ranking.inferences import InferenceTable
 from reaseq.representation.vectors import ItemVectors
 
 STREAM = 0xB1A5
-INFERENCES = ("own", "random", "popular", "item_to_item", "another_user", "shuffled_items")
+INFERENCES = ("own", "random", "popular", "item_to_item", "another_user", "shuffled_items", "truth")
 VECTORS = ("own", "random", "permuted_codes")
 RECENT = 10
 """Last behaviours of a user whose neighbours the item-to-item placebo takes."""
@@ -27,7 +30,7 @@ _ROWS = 1024  # users whose neighbours are looked up at a time
 def place_inferences(
     kind: str, table: InferenceTable, dataset: Dataset, vectors: ItemVectors, seed: int
 ) -> InferenceTable:
-    """The inferences, or a placebo for them.
+    """The inferences, a placebo for them, or the truth.
 
     Args:
         kind: one of `INFERENCES`.
@@ -35,6 +38,9 @@ def place_inferences(
         dataset: of the same items.
         vectors: whose z a placebo's items get as their latent.
         seed: of the draws.
+
+    Raises:
+        EvaluationError: the truth is asked for, and the dataset does not know it.
     """
     rng = np.random.default_rng([seed, STREAM, INFERENCES.index(kind)])
     match kind:
@@ -42,6 +48,8 @@ def place_inferences(
             return table
         case "another_user":
             return _another_user(table, rng)
+        case "truth":
+            return _truth(table, dataset, vectors)
         case "random":
             items = rng.integers(1, len(dataset.item_ids) + 1, len(table.items))
         case "popular":
@@ -85,6 +93,36 @@ def _another_user(table: InferenceTable, rng: np.random.Generator) -> InferenceT
         vectors=np.asarray(table.vectors[flat]),
         confidence=table.confidence[flat],
         offsets=offsets,
+    )
+
+
+def _truth(table: InferenceTable, dataset: Dataset, vectors: ItemVectors) -> InferenceTable:
+    """Each row gets the last behaviours beyond the log that its user had before its snapshot, at most as many as the
+    fullest row of `table` holds, with full confidence. What a perfect inference of the past would say: no real one can
+    be expected to lift the ranker by more."""
+    known = dataset.beyond_log()
+    if known is None:
+        raise EvaluationError(
+            f"{dataset.artifact.path} has no beyond_log.parquet: what its log hides is not known, so no arm can be "
+            "trained on it. The synthetic world knows."
+        )
+    user = dataset.log.user_index(known.column("user_id"))
+    item = dataset.index_of(known.column("item_id"))
+    time = known.column("timestamp").cast(pa.int64()).to_numpy()
+    kept = (user >= 0) & (item > 0)
+    order = np.lexsort((time[kept], user[kept]))
+    user, item, time = user[kept][order], item[kept][order], time[kept][order]
+    ranks = len(table.snapshots) + 1
+    # events before the snapshot of rank r sort below key user · ranks + r
+    key = user * ranks + np.searchsorted(table.snapshots, time, side="right")
+    ends = np.searchsorted(key, table.keys)
+    starts = np.maximum(ends - int(np.diff(table.offsets).max(initial=0)), np.searchsorted(user, table.keys // ranks))
+    lengths = np.maximum(ends - starts, 0)
+    offsets = np.append(0, np.cumsum(lengths))
+    items = item[np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])]
+    confidence = np.ones(len(items), np.float32)
+    return replace(
+        table, items=items, vectors=vectors.z[items].astype(np.float16), confidence=confidence, offsets=offsets
     )
 
 

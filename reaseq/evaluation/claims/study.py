@@ -68,10 +68,10 @@ def run_study(
             f"{', '.join(CLAIMS)}."
         )
     made = _Made(config, workspace, given)
-    arms = wanted_arms(claims)
+    dataset = Dataset.open(made.dataset)
+    arms = wanted_arms(claims, truth=dataset.beyond_log() is not None)
     trained = train_arms(config, made.assets(arms), arms, seeds, workspace, workers) if arms else {}
     scores = {name: [scores_of(artifact) for artifact in of_seeds] for name, of_seeds in trained.items()}
-    dataset = Dataset.open(made.dataset)
     bootstrap = {"replicates": config.evaluation.bootstrap, "seed": config.seed}
     table = Table(dataset, scores, **bootstrap) if scores else None
     evidence: list[Evidence] = []
@@ -114,9 +114,11 @@ def run_study(
     }
 
 
-def wanted_arms(claims: Sequence[str]) -> list[Arm]:
-    """The arms that the claims need."""
+def wanted_arms(claims: Sequence[str], *, truth: bool) -> list[Arm]:
+    """The arms that the claims need; the upper bound where the `truth` beyond the log is known."""
     names = {arm for claim in claims for arm in judgements.NEEDS.get(claim, ())}
+    if not truth:
+        names.discard(judgements.TRUTH)
     return [arm for arm in judgements.ARMS if arm.name in names]
 
 

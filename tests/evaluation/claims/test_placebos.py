@@ -3,11 +3,13 @@
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from reaseq.artifacts import Workspace
 from reaseq.data.dataset import Dataset
 from reaseq.evaluation.claims.placebos import INFERENCES, VECTORS, place_inferences, place_vectors
+from reaseq.evaluation.errors import EvaluationError
 from reaseq.ranking.inferences import InferenceTable
 from reaseq.representation.vectors import ItemVectors
 from tests import smallworld
@@ -26,7 +28,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return data, ItemVectors.open(vectors), InferenceTable.read(inferred, data, 0.0)
 
 
-@pytest.mark.parametrize("kind", INFERENCES[1:])
+@pytest.mark.parametrize("kind", [kind for kind in INFERENCES if kind not in ("own", "truth")])
 def test_a_placebo_has_the_rows_and_lengths_of_the_real_inferences_and_other_items(world: World, kind: str) -> None:
     data, vectors, table = world
     placebo = place_inferences(kind, table, data, vectors, seed=3)
@@ -79,6 +81,49 @@ def test_item_to_item_placebo_offers_nothing_that_the_user_took(world: World) ->
         found = slice(table.offsets[row], table.offsets[row + 1])
         neighbours = placebo.items[found][placebo.items[found] != popular.items[found]]
         assert not set(neighbours.tolist()) & set(past.tolist())
+
+
+def knowing(data: Dataset, rows: list[tuple[str, str, int]]) -> Dataset:
+    """The dataset, with these behaviours (user, item, microseconds) beyond its log."""
+    users, items, times = zip(*rows, strict=True)
+    known = pa.table({"user_id": users, "item_id": items, "timestamp": pa.array(times, pa.int64())})
+    other = Dataset.__new__(Dataset)
+    other.__dict__.update(data.__dict__ | {"beyond_log": lambda: known})
+    return other
+
+
+def test_the_truth_is_what_a_user_did_beyond_the_log_before_the_snapshot_the_last_ones_of_it(world: World) -> None:
+    data, vectors, table = world
+    users, items = [str(user) for user in data.log.user_ids[:2]], data.item_ids
+    first, most = int(table.snapshots[0]), int(np.diff(table.offsets).max())
+    early = [(users[0], items[n], first - 100 + n) for n in range(most + 2)]
+    planted = [(users[0], items[-1], first), (users[1], items[-1], int(table.snapshots[-1]))]
+    truth = place_inferences("truth", table, knowing(data, planted + early[::-1]), vectors, seed=0)
+    np.testing.assert_array_equal(truth.keys, table.keys)
+    found = {int(key): truth.items[truth.offsets[row] : truth.offsets[row + 1]] for row, key in enumerate(truth.keys)}
+    ranks = len(table.snapshots) + 1
+    for key, of_row in found.items():
+        user, rank = divmod(key, ranks)
+        if user != 0:
+            assert not len(of_row)  # the other's one behaviour lies at its last snapshot: not before any
+        elif rank == 1:
+            assert [items[i - 1] for i in of_row] == [item for _, item, _ in early[-most:]]
+        else:
+            assert items[of_row[-1] - 1] == items[-1]
+    assert (truth.confidence == 1).all()
+    np.testing.assert_array_equal(truth.vectors, vectors.z[truth.items].astype(np.float16))
+
+
+def test_without_a_known_truth_the_upper_bound_is_refused(world: World) -> None:
+    data, vectors, table = world
+    with pytest.raises(EvaluationError, match="knows"):
+        place_inferences("truth", table, knowing_nothing(data), vectors, seed=0)
+
+
+def knowing_nothing(data: Dataset) -> Dataset:
+    other = Dataset.__new__(Dataset)
+    other.__dict__.update(data.__dict__ | {"beyond_log": lambda: None})
+    return other
 
 
 def test_vector_controls_keep_shapes_and_norms(world: World) -> None:
