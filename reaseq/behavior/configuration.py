@@ -29,6 +29,7 @@ class ReaSeqDenoiserConfig(PretrainedConfig):
         max_slots: most slots of one sequence, masked ones included.
         dropout: in training, share of what attention and SwiGLU of a block put out that is zeroed.
         action_names: actions that it tells apart, those of the events it was fitted on; index 0 is added for others.
+        posterior_temperature: what the logits of its posterior over items are divided by, see `calibration`.
     """
 
     model_type = "reaseq_denoiser"
@@ -47,6 +48,7 @@ class ReaSeqDenoiserConfig(PretrainedConfig):
         gap_buckets: int = GAP_BUCKETS,
         rms_norm_eps: float = 1e-6,
         dropout: float = 0.0,
+        posterior_temperature: float = 1.0,
         **kwargs: Any,
     ):
         self.levels = levels
@@ -61,6 +63,7 @@ class ReaSeqDenoiserConfig(PretrainedConfig):
         self.gap_buckets = gap_buckets
         self.rms_norm_eps = rms_norm_eps
         self.dropout = dropout
+        self.posterior_temperature = posterior_temperature
         super().__init__(**kwargs)
 
     @property

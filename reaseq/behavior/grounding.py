@@ -98,34 +98,48 @@ class Grounded:
     confidence: Tensor
 
 
-def score_catalogue(latent: Tensor, catalogue: Catalogue, scale: float | Tensor) -> Tensor:
-    """Log-posterior [n, C] of every item in n slots; latent [n, 128]."""
-    return F.log_softmax(scale * latent @ catalogue.z.T + catalogue.log_prior, -1)
+def score_catalogue(latent: Tensor, catalogue: Catalogue, scale: float | Tensor, temperature: float = 1.0) -> Tensor:
+    """Log-posterior [n, C] of every item in n slots; latent [n, 128], temperature as `calibration` chose it."""
+    return F.log_softmax((scale * latent @ catalogue.z.T + catalogue.log_prior) / temperature, -1)
 
 
 def ground(
-    latent: Tensor, codes: Tensor, history: Tensor, catalogue: Catalogue, scale: float, rules: Rules
+    latent: Tensor,
+    codes: Tensor,
+    history: Tensor,
+    catalogue: Catalogue,
+    scale: float,
+    rules: Rules,
+    temperature: float = 1.0,
 ) -> Grounded:
     """Choose up to M items for each of B users, at most one per slot, none of them in the history.
 
     Args:
         latent: ẑ [B, S, 128]; codes: int64 [B, S, L], what the sampler decided for.
         history: item indices int64 [B, N], 0 = none; everything in the user's log before the snapshot.
+        scale, temperature: of the posterior, as the model has learned them.
     """
     block = max(1, MOST_SIMILARITIES // max(1, codes.shape[1] * len(catalogue.items)))
     parts = [
-        _ground(latent[at], codes[at], history[at], catalogue, scale, rules)
+        _ground(latent[at], codes[at], history[at], catalogue, scale, rules, temperature)
         for at in (slice(low, low + block) for low in range(0, len(codes), block))
     ]
     return Grounded(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
 def _ground(
-    latent: Tensor, codes: Tensor, history: Tensor, catalogue: Catalogue, scale: float, rules: Rules
+    latent: Tensor,
+    codes: Tensor,
+    history: Tensor,
+    catalogue: Catalogue,
+    scale: float,
+    rules: Rules,
+    temperature: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
     known = catalogue.position(history)
     lacking = _lacking(known, catalogue)  # [B, C]
-    items, score = _candidates(latent, codes, known, lacking, catalogue, scale, rules)  # [B, S, N]
+    score = score_catalogue(latent.flatten(0, 1), catalogue, scale, temperature).unflatten(0, latent.shape[:2])
+    items, score = _candidates(score, codes, known, lacking, catalogue, rules)  # [B, S, N]
     confidence = score.exp().clamp(LEAST_CONFIDENCE, 1.0)
     allowed = score > -torch.inf
     rows = torch.arange(len(items))
@@ -175,20 +189,12 @@ def _lacking(known: Tensor, catalogue: Catalogue) -> Tensor:
 
 
 def _candidates(
-    latent: Tensor,
-    codes: Tensor,
-    known: Tensor,
-    lacking: Tensor,
-    catalogue: Catalogue,
-    scale: float,
-    rules: Rules,
+    score: Tensor, codes: Tensor, known: Tensor, lacking: Tensor, catalogue: Catalogue, rules: Rules
 ) -> tuple[Tensor, Tensor]:
     """Per slot the most probable items, the most probable of categories that the log lacks, and one that has the slot's
     very codes: positions in the catalogue and log-posteriors, -inf where an item is in the history or listed twice."""
-    users, slots, _ = codes.shape
     size = len(catalogue.items)
-    score = score_catalogue(latent.reshape(users * slots, -1), catalogue, scale).view(users, slots, size)
-    logged = torch.zeros(users, size + 1, dtype=torch.bool, device=score.device)
+    logged = torch.zeros(len(codes), size + 1, dtype=torch.bool, device=score.device)
     logged.scatter_(1, known, True)
     score = score.masked_fill(logged[:, None, :size], -torch.inf)
     best, items = score.topk(min(SHORTLIST, size), dim=-1)

@@ -74,6 +74,7 @@ class Inferrer:
             view.catalogue,
             self.sampler.model.latent_scale.item(),
             self.rules,
+            self.sampler.model.config.posterior_temperature,
         )
         table = self._rows(view, users, grounded, sampled.latent, inserted.times)
         return table.replace_schema_metadata({FORWARDS: str(self.sampler.forwards - before)})

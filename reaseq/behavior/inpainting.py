@@ -58,11 +58,17 @@ class Inpainting:
         hidden = model(noisy)[rows, last]
         return score_catalogue(model.latent(hidden), self.catalogue.to(model.device), model.latent_scale)
 
-    def _count(self, score: torch.Tensor, starts: np.ndarray, at: np.ndarray, k: int) -> int:
+    def without_logged(self, score: torch.Tensor, starts: np.ndarray, at: np.ndarray) -> torch.Tensor:
+        """The scores [n, C], in place, with -inf for the items that each history [start, at) holds."""
         items = self.corpus.log.items
         for row, (start, end) in enumerate(zip(starts, at, strict=True)):
             logged = self.catalogue.position(torch.from_numpy(items[start:end].astype(np.int64)))
             score[row, logged[logged < score.shape[1]]] = -torch.inf
+        return score
+
+    def _count(self, score: torch.Tensor, starts: np.ndarray, at: np.ndarray, k: int) -> int:
+        items = self.corpus.log.items
+        score = self.without_logged(score, starts, at)
         target = self.catalogue.position(torch.from_numpy(items[at].astype(np.int64)))
         best = score.topk(min(k, score.shape[1]), dim=1).indices
         return int((best == target[:, None]).any(1).sum())

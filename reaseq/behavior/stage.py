@@ -10,6 +10,7 @@ import torch
 
 from reaseq import progress
 from reaseq.artifacts import Artifact, Draft, Workspace, build, write_text
+from reaseq.behavior.calibration import calibrate
 from reaseq.behavior.configuration import ReaSeqDenoiserConfig
 from reaseq.behavior.corpus import SMALLEST, Corpus
 from reaseq.behavior.denoiser import ReaSeqDenoiser, load_denoiser, place, save_denoiser
@@ -166,6 +167,8 @@ def _fit_on(
         model, corpus, inpainting, tables, behavior, seed=config.seed, scratch=scratch,
         objective=learner.objective, named=learner.name,
     )  # fmt: skip
+    calibration = calibrate(model, inpainting)
+    model.config.posterior_temperature = calibration.temperature
     save_denoiser(place(model, "cpu"), out)
     place(model, config.device)
     write_text(out / "training.jsonl", "".join(json.dumps(line) + "\n" for line in state.log))
@@ -181,6 +184,7 @@ def _fit_on(
             "recall_at_10": round(state.best_recall, 6),
             "popularity_recall_at_10": round(inpainting.popularity_recall(), 6),
         },
+        "calibration": calibration.as_json(),
     }
 
 

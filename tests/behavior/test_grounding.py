@@ -39,7 +39,8 @@ def _listed(
     latent: torch.Tensor, codes: torch.Tensor, history: torch.Tensor, catalogue: Catalogue, rules: Rules
 ) -> tuple[torch.Tensor, torch.Tensor]:
     known = catalogue.position(history)
-    return _candidates(latent, codes, known, _lacking(known, catalogue), catalogue, SCALE, rules)
+    score = score_catalogue(latent.flatten(0, 1), catalogue, SCALE).unflatten(0, latent.shape[:2])
+    return _candidates(score, codes, known, _lacking(known, catalogue), catalogue, rules)
 
 
 @given(
@@ -141,3 +142,11 @@ def test_a_floor_without_pairs_lets_everything_through() -> None:
     assert consistency_floors(np.array([1]), np.array([0, 1]), Z, CATEGORY, 5.0) == Floors(-1.0, -1.0)
     alike = consistency_floors(np.array([1, 5]), np.array([0, 2]), Z, CATEGORY, 5.0)
     assert alike.lacking == -1.0 and alike.held == pytest.approx(float(Z[1] @ Z[5]), abs=1e-6)
+
+
+def test_a_temperature_changes_how_sure_an_inference_is_and_not_what_a_single_slot_infers() -> None:
+    latent, codes = _world(5, slots=1)
+    history, rules = torch.zeros(3, 1, dtype=torch.long), Rules(1, 1.0, NO_FLOORS)
+    plain, warm = (ground(latent, codes, history, _known(), SCALE, rules, temperature) for temperature in (1.0, 2.0))
+    assert torch.equal(plain.items, warm.items)
+    assert (warm.confidence < plain.confidence).all()
