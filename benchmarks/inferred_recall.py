@@ -26,7 +26,7 @@ from reaseq import config
 from reaseq.artifacts import open_artifact
 from reaseq.behavior.denoiser import ReaSeqDenoiser, load_denoiser, place
 from reaseq.behavior.determinism import deterministic_torch
-from reaseq.behavior.grounding import Catalogue, ground, score_catalogue
+from reaseq.behavior.grounding import Catalogue, Posterior, ground, score_catalogue
 from reaseq.behavior.inference import View, noise_keys, rules_of
 from reaseq.behavior.sampler import Sampler
 from reaseq.behavior.slots import Inserted, gather_sequences, insert_masks
@@ -145,7 +145,7 @@ def main() -> int:
         for share in SHARES:
             asked = behavior.model_copy(update={"new_category_share": share})
             rules = rules_of(asked, log.before(int(fitted.facts["cut"])), vectors, data.category_index)
-            grounded = ground(latents, codes, history, view.catalogue, model.latent_scale.item(), rules)
+            grounded = ground(latents, codes, history, view.catalogue, Posterior.of(model), rules)
             recall = ranking.recall(grounded.items.numpy())
             print(f"| inferred, new_category_share {share} | {recall:.4f} | |", flush=True)
     return 0

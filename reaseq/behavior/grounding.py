@@ -10,17 +10,20 @@ rarely come first by themselves; `masking` teaches the denoiser to fill in a cat
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from reaseq.behavior.denoiser import ReaSeqDenoiser
+
 SHORTLIST = 32
 """Most probable items of a slot that are candidates; as many again of categories that the log lacks."""
 LEAST_CONFIDENCE = 1e-6
-MOST_SIMILARITIES = 1 << 25
-"""Cosines held in memory at once; users beyond that are grounded in turn."""
+MOST_SIMILARITIES = {"cpu": 1 << 20, "cuda": 1 << 25}
+"""Cosines held at once: on a CPU as many as its caches hold, since each is looked at several times."""
 
 
 @dataclass(frozen=True)
@@ -103,47 +106,81 @@ def score_catalogue(latent: Tensor, catalogue: Catalogue, scale: float | Tensor,
     return F.log_softmax((scale * latent @ catalogue.z.T + catalogue.log_prior) / temperature, -1)
 
 
+@dataclass(frozen=True)
+class Posterior:
+    """How a model's ẑ become log-posteriors, as `score_catalogue` says."""
+
+    scale: float
+    temperature: float = 1.0
+
+    @classmethod
+    def of(cls, model: ReaSeqDenoiser) -> "Posterior":
+        return cls(model.latent_scale.item(), model.config.posterior_temperature)
+
+
 def ground(
-    latent: Tensor,
-    codes: Tensor,
-    history: Tensor,
-    catalogue: Catalogue,
-    scale: float,
-    rules: Rules,
-    temperature: float = 1.0,
+    latent: Tensor, codes: Tensor, history: Tensor, catalogue: Catalogue, posterior: Posterior, rules: Rules
 ) -> Grounded:
     """Choose up to M items for each of B users, at most one per slot, none of them in the history.
 
     Args:
         latent: ẑ [B, S, 128]; codes: int64 [B, S, L], what the sampler decided for.
         history: item indices int64 [B, N], 0 = none; everything in the user's log before the snapshot.
-        scale, temperature: of the posterior, as the model has learned them.
     """
-    block = max(1, MOST_SIMILARITIES // max(1, codes.shape[1] * len(catalogue.items)))
-    parts = [
-        _ground(latent[at], codes[at], history[at], catalogue, scale, rules, temperature)
-        for at in (slice(low, low + block) for low in range(0, len(codes), block))
-    ]
-    return Grounded(*(torch.cat(column) for column in zip(*parts, strict=True)))
-
-
-def _ground(
-    latent: Tensor,
-    codes: Tensor,
-    history: Tensor,
-    catalogue: Catalogue,
-    scale: float,
-    rules: Rules,
-    temperature: float,
-) -> tuple[Tensor, Tensor, Tensor]:
     known = catalogue.position(history)
+    exact = _with_codes(codes, catalogue)
+    most = MOST_SIMILARITIES[latent.device.type]
+    blocks = torch.arange(len(codes)).split(max(1, most // max(1, codes.shape[1] * len(catalogue.items))))
+    parts = [_candidates(latent[at], exact[at], known[at], catalogue, posterior, rules) for at in blocks]
+    return _choose(Candidates(*(torch.cat(column) for column in zip(*parts, strict=True))), known, catalogue, rules)
+
+
+class Candidates(NamedTuple):
+    """N items for each slot of B users, [B, S, N]: positions in the catalogue int64; log-posteriors float32, -inf where
+    an item is in the history or listed twice; whether its category is one that the log lacks."""
+
+    items: Tensor
+    score: Tensor
+    new: Tensor
+
+
+def _candidates(
+    latent: Tensor, exact: Tensor, known: Tensor, catalogue: Catalogue, posterior: Posterior, rules: Rules
+) -> Candidates:
+    """Per slot the most probable items, the most probable of categories that the log lacks, and the one that has the
+    slot's very codes: `exact` int64 [B, S], C where there is none. `known` int64 [B, N]: positions of the history."""
+    size = len(catalogue.items)
+    cooled = 1 / posterior.temperature
+    flat = torch.addmm(
+        cooled * catalogue.log_prior, latent.flatten(0, 1), catalogue.z.T, alpha=posterior.scale * cooled
+    )
+    total = flat.logsumexp(-1).view(*latent.shape[:2], 1)
+    logits = flat.view(*latent.shape[:2], size)
+    row, place = torch.nonzero(known < size, as_tuple=True)
+    logits[row, :, known[row, place]] = -torch.inf
+    best, items = logits.topk(min(SHORTLIST, size), dim=-1)
+    lists = [(items, best)]
+    there = exact.clamp(max=size - 1)[..., None]
+    of_exact = logits.gather(2, there)
     lacking = _lacking(known, catalogue)  # [B, C]
-    score = score_catalogue(latent.flatten(0, 1), catalogue, scale, temperature).unflatten(0, latent.shape[:2])
-    items, score = _candidates(score, codes, known, lacking, catalogue, rules)  # [B, S, N]
+    if rules.new_categories:
+        best, fresh = logits.masked_fill_(~lacking[:, None], -torch.inf).topk(min(SHORTLIST, size), dim=-1)
+        again = (fresh[..., None] == items[:, :, None]).any(-1)
+        lists.append((fresh, best.masked_fill(again, -torch.inf)))
+    listed = torch.cat([items for items, _ in lists], -1)
+    found = (exact[..., None] < size) & ~(listed == there).any(-1, keepdim=True)
+    items = torch.cat([listed, there], -1)
+    score = torch.cat([*(scores for _, scores in lists), of_exact.masked_fill(~found, -torch.inf)], -1)
+    return Candidates(items, score - total, lacking[torch.arange(len(items))[:, None, None], items])
+
+
+def _choose(candidates: Candidates, known: Tensor, catalogue: Catalogue, rules: Rules) -> Grounded:
+    """One item after the other, by posterior and by what it adds to those chosen already (MMR: Carbonell & Goldstein,
+    SIGIR 1998)."""
+    items, score, new = candidates
     confidence = score.exp().clamp(LEAST_CONFIDENCE, 1.0)
     allowed = score > -torch.inf
     rows = torch.arange(len(items))
-    new = lacking[rows[:, None, None], items]
     z = catalogue.z[items]  # [B, S, N, 128]
     behaviours = torch.cat([catalogue.z, catalogue.z.new_zeros(1, catalogue.z.shape[1])])[known]
     mean = F.normalize(behaviours.sum(1), dim=-1)
@@ -175,7 +212,7 @@ def _ground(
         allowed[rows, slot] = False
     picked, where, sure = torch.stack(chosen, 1), torch.stack(places, 1), torch.stack(strength, 1)
     order = sure.argsort(dim=1, descending=True, stable=True)
-    return picked.gather(1, order), where.gather(1, order), sure.gather(1, order)
+    return Grounded(picked.gather(1, order), where.gather(1, order), sure.gather(1, order))
 
 
 def _lacking(known: Tensor, catalogue: Catalogue) -> Tensor:
@@ -186,29 +223,6 @@ def _lacking(known: Tensor, catalogue: Catalogue) -> Tensor:
     held.scatter_(1, category[known], True)
     held[:, 0] = True
     return ~held[:, catalogue.category]
-
-
-def _candidates(
-    score: Tensor, codes: Tensor, known: Tensor, lacking: Tensor, catalogue: Catalogue, rules: Rules
-) -> tuple[Tensor, Tensor]:
-    """Per slot the most probable items, the most probable of categories that the log lacks, and one that has the slot's
-    very codes: positions in the catalogue and log-posteriors, -inf where an item is in the history or listed twice."""
-    size = len(catalogue.items)
-    logged = torch.zeros(len(codes), size + 1, dtype=torch.bool, device=score.device)
-    logged.scatter_(1, known, True)
-    score = score.masked_fill(logged[:, None, :size], -torch.inf)
-    best, items = score.topk(min(SHORTLIST, size), dim=-1)
-    lists = [(items, best)]
-    if rules.new_categories:
-        best, fresh = score.masked_fill(~lacking[:, None], -torch.inf).topk(min(SHORTLIST, size), dim=-1)
-        again = (fresh[..., None] == items[:, :, None]).any(-1)
-        lists.append((fresh, best.masked_fill(again, -torch.inf)))
-    exact = _with_codes(codes, catalogue)[..., None]  # [B, S, 1], C where no item has these codes
-    listed = torch.cat([items for items, _ in lists], -1)
-    found = (exact < size) & ~(listed == exact).any(-1, keepdim=True)
-    exact = exact.clamp(max=size - 1)
-    lists.append((exact, score.gather(2, exact).masked_fill(~found, -torch.inf)))
-    return torch.cat([items for items, _ in lists], -1), torch.cat([scores for _, scores in lists], -1)
 
 
 def _with_codes(codes: Tensor, catalogue: Catalogue) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 
 from reaseq import progress
 from reaseq.artifacts import whole
-from reaseq.behavior.grounding import Catalogue, Grounded, Rules, consistency_floors, ground
+from reaseq.behavior.grounding import Catalogue, Grounded, Posterior, Rules, consistency_floors, ground
 from reaseq.behavior.sampler import BehaviorSampler
 from reaseq.behavior.slots import gather_sequences, insert_masks
 from reaseq.config import BehaviorConfig
@@ -72,9 +72,8 @@ class Inferrer:
             sampled.codes,
             torch.from_numpy(gather_sequences(log, starts, ends).items),
             view.catalogue,
-            self.sampler.model.latent_scale.item(),
+            Posterior.of(self.sampler.model),
             self.rules,
-            self.sampler.model.config.posterior_temperature,
         )
         table = self._rows(view, users, grounded, sampled.latent, inserted.times)
         return table.replace_schema_metadata({FORWARDS: str(self.sampler.forwards - before)})

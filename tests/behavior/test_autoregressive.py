@@ -11,7 +11,7 @@ from reaseq.behavior.denoiser import load_denoiser, load_model, save_denoiser
 from reaseq.behavior.determinism import deterministic_torch
 from reaseq.behavior.errors import BehaviorError
 from reaseq.behavior.generation import Generator
-from reaseq.behavior.grounding import Catalogue, Floors, Rules, ground
+from reaseq.behavior.grounding import Catalogue, Floors, Posterior, Rules, ground
 from reaseq.behavior.next_behavior import NextBehavior, decoding
 from reaseq.behavior.noise import UserNoise
 from reaseq.behavior.sampler import Sampled
@@ -147,7 +147,7 @@ def test_grounding_takes_what_was_generated() -> None:
     history = torch.from_numpy(gather_sequences(LOG, LOG.offsets[:-1], LOG.offsets[1:]).items)
     found = ground(
         sampled.latent, sampled.codes, history, Catalogue.known_before(LOG.items, Z, CODES, toy_categories()),
-        generator.model.latent_scale.item(), Rules(3, 0.7, Floors(-1.0, -1.0)),
+        Posterior.of(generator.model), Rules(3, 0.7, Floors(-1.0, -1.0)),
     )  # fmt: skip
     assert (found.items > 0).all()
 

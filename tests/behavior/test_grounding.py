@@ -8,9 +8,10 @@ from reaseq.behavior import grounding
 from reaseq.behavior.grounding import (
     Catalogue,
     Floors,
+    Posterior,
     Rules,
     _candidates,
-    _lacking,
+    _with_codes,
     consistency_floors,
     ground,
     score_catalogue,
@@ -21,6 +22,7 @@ Z, CODES = toy_tables()
 CATEGORY = toy_categories()
 EVERY = np.arange(1, 31)
 SCALE = 10.0
+SURE = Posterior(SCALE)
 NO_FLOORS = Floors(-1.0, -1.0)
 
 
@@ -39,8 +41,8 @@ def _listed(
     latent: torch.Tensor, codes: torch.Tensor, history: torch.Tensor, catalogue: Catalogue, rules: Rules
 ) -> tuple[torch.Tensor, torch.Tensor]:
     known = catalogue.position(history)
-    score = score_catalogue(latent.flatten(0, 1), catalogue, SCALE).unflatten(0, latent.shape[:2])
-    return _candidates(score, codes, known, _lacking(known, catalogue), catalogue, rules)
+    found = _candidates(latent, _with_codes(codes, catalogue), known, catalogue, SURE, rules)
+    return found.items, found.score
 
 
 @given(
@@ -59,7 +61,7 @@ def test_only_known_items_that_are_new_to_the_user_are_chosen(
     events = rng.choice(EVERY, size=known)
     history = rng.choice(np.unique(events), size=(3, logged))
     rules = Rules(inferred=5, mmr_lambda=0.7, floors=Floors(held, lacking), new_categories=asked)
-    grounded = ground(*_world(seed), torch.from_numpy(history), _known(events), SCALE, rules)
+    grounded = ground(*_world(seed), torch.from_numpy(history), _known(events), SURE, rules)
     for user in range(3):
         items = [i for i in grounded.items[user].tolist() if i]
         confidence = grounded.confidence[user].tolist()
@@ -80,7 +82,7 @@ def test_an_item_that_codes_and_latent_agree_on_comes_first() -> None:
     latent[0, 0] = torch.from_numpy(Z[9])
     codes[0, 0] = torch.from_numpy(CODES[9])
     rules = Rules(inferred=1, mmr_lambda=0.7, floors=NO_FLOORS)
-    grounded = ground(latent, codes, torch.tensor([[3]]), _known(), SCALE, rules)
+    grounded = ground(latent, codes, torch.tensor([[3]]), _known(), SURE, rules)
     assert grounded.items.tolist() == [[9]]
     assert score_catalogue(latent[0], _known(), SCALE).argmax().item() == 8
 
@@ -108,9 +110,9 @@ def test_scores_of_candidates_are_those_of_the_whole_catalogue(asked: int) -> No
 def test_users_grounded_in_turn_get_what_they_get_together(monkeypatch: pytest.MonkeyPatch) -> None:
     rules = Rules(4, 0.7, NO_FLOORS, new_categories=2)
     history = torch.tensor([[1, 2], [3, 0], [4, 5]])
-    together = ground(*_world(2), history, _known(), SCALE, rules)
-    monkeypatch.setattr(grounding, "MOST_SIMILARITIES", 1)
-    in_turn = ground(*_world(2), history, _known(), SCALE, rules)
+    together = ground(*_world(2), history, _known(), SURE, rules)
+    monkeypatch.setattr(grounding, "MOST_SIMILARITIES", {"cpu": 1})
+    in_turn = ground(*_world(2), history, _known(), SURE, rules)
     assert torch.equal(in_turn.items, together.items)
     assert torch.allclose(in_turn.confidence, together.confidence)
 
@@ -147,6 +149,6 @@ def test_a_floor_without_pairs_lets_everything_through() -> None:
 def test_a_temperature_changes_how_sure_an_inference_is_and_not_what_a_single_slot_infers() -> None:
     latent, codes = _world(5, slots=1)
     history, rules = torch.zeros(3, 1, dtype=torch.long), Rules(1, 1.0, NO_FLOORS)
-    plain, warm = (ground(latent, codes, history, _known(), SCALE, rules, temperature) for temperature in (1.0, 2.0))
+    plain, warm = (ground(latent, codes, history, _known(), Posterior(SCALE, t), rules) for t in (1.0, 2.0))
     assert torch.equal(plain.items, warm.items)
     assert (warm.confidence < plain.confidence).all()

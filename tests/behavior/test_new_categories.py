@@ -12,7 +12,7 @@ from reaseq.behavior import grounding
 from reaseq.behavior.grounding import Catalogue, Floors, Grounded, Rules, ground
 from reaseq.behavior.inference import rules_of
 from reaseq.config import load
-from tests.behavior.test_grounding import CATEGORY, CODES, EVERY, NO_FLOORS, SCALE, Z, _world
+from tests.behavior.test_grounding import CATEGORY, CODES, EVERY, NO_FLOORS, SCALE, SURE, Z, _world
 
 INFERRED = 5
 
@@ -21,7 +21,7 @@ def _ground(
     seed: int, history: np.ndarray, events: np.ndarray, rules: Rules, category: np.ndarray = CATEGORY
 ) -> Grounded:
     catalogue = Catalogue.known_before(events, Z, CODES, category)
-    return ground(*_world(seed, users=len(history)), torch.from_numpy(history), catalogue, SCALE, rules)
+    return ground(*_world(seed, users=len(history)), torch.from_numpy(history), catalogue, SURE, rules)
 
 
 def _new(items: list[int], history: np.ndarray, category: np.ndarray = CATEGORY) -> set[int]:
@@ -99,7 +99,7 @@ def test_items_without_a_category_are_of_no_new_one() -> None:
 def test_a_confidence_is_the_posterior_in_the_items_slot() -> None:
     history, rules = np.array([[1], [2], [3]]), Rules(INFERRED, 0.7, NO_FLOORS, new_categories=2)
     catalogue, (latent, codes) = Catalogue.known_before(EVERY, Z, CODES, CATEGORY), _world(6)
-    grounded = ground(latent, codes, torch.from_numpy(history), catalogue, SCALE, rules)
+    grounded = ground(latent, codes, torch.from_numpy(history), catalogue, SURE, rules)
     rows = torch.arange(3)[:, None]
     score = grounding.score_catalogue(latent.flatten(0, 1), catalogue, SCALE).view(3, 6, -1)
     assert torch.allclose(grounded.confidence, score.exp()[rows, grounded.slot, grounded.items - 1], atol=1e-6)
