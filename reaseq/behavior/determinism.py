@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -11,13 +12,17 @@ import torch
 def deterministic_torch(threads: int, seed: int) -> Iterator[None]:
     """`threads` matters to the bytes, since sums depend on how they are split."""
     before, was_deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    memory: Any = torch.utils.deterministic
+    filled = memory.fill_uninitialized_memory
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what determinism asks of cuBLAS
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
+    memory.fill_uninitialized_memory = False  # nothing here reads what it did not write
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
             yield
         finally:
             torch.use_deterministic_algorithms(was_deterministic)
+            memory.fill_uninitialized_memory = filled
             torch.set_num_threads(before)

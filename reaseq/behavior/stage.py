@@ -111,7 +111,7 @@ def infer_behaviors(
 def _fit(learner: Learner, config: RunConfig, dataset: Artifact, item_vectors: Artifact, draft: Draft) -> None:
     data, vectors = _open(dataset, item_vectors)
     behavior = config.behavior
-    plan = _schedule(config, data)
+    plan = snapshot_plan(config, data)
     log = data.log.only_train().before(plan.cut)
     log = log.with_actions([log.action_names[place] for place in np.unique(log.actions)])  # none that comes later
     levels, size, _ = vectors.centroids.shape
@@ -193,7 +193,7 @@ def _infer(
 ) -> None:
     data, vectors = _open(dataset, item_vectors)
     behavior = config.behavior
-    plan = _schedule(config, data)
+    plan = snapshot_plan(config, data)
     log = _visible(data)
     rules = rules_of(behavior, log.before(plan.cut), vectors, data.category_index)
     version = f"gbr-{key[:12]}"
@@ -247,7 +247,8 @@ def _load(folder: Path, vectors: ItemVectors, device: str) -> ReaSeqDenoiser:
     return model
 
 
-def _schedule(config: RunConfig, data: Dataset) -> Schedule:
+def snapshot_plan(config: RunConfig, data: Dataset) -> Schedule:
+    """When behaviours of this dataset are inferred, and what the denoiser may see."""
     times = data.log.timestamps[data.log.train]
     if data.split_kind == "leave_one_out":  # only training events are seen there, and the last snapshot sees them all
         later = [int(times.max()) + 1] if len(times) else []

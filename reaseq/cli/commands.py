@@ -71,6 +71,29 @@ def claims(
 
 
 @app.command()
+def bench(
+    what: Annotated[str, typer.Argument(help="beyond-log, consistency, denoising or infer.")],
+    dataset: Annotated[
+        str, typer.Option(help="synthetic, amazon-beauty, ml-100k, amazon-reviews, movielens or files.")
+    ] = "synthetic",
+    source: Annotated[str, typer.Option(help="Folder with the raw files.")] = "",
+    preset: Annotated[str, typer.Option(help="tiny, small, base or large.")] = "small",
+    seed: Annotated[int, typer.Option(help="Of the assets: knowledge, vectors, denoiser.")] = 0,
+    seeds: Annotated[int, typer.Option(min=1, help="Draws of users, of what is hidden from them, and of noise.")] = 5,
+    users: Annotated[int, typer.Option(min=0, help="infer: how many to time; 0: all.")] = 0,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="section.name=value; wins over the preset. Repeatable.")
+    ] = None,
+    runs: Runs = RUNS,
+) -> None:
+    """Measure inferred behaviours: what they recover of what the log hides, whose they are, what reverse steps gain and
+    cost, how many users a second. Makes the assets, or takes over those of `claims`."""
+    from reaseq.cli.bench import measure
+
+    measure(runs.resolve(), what, dataset, source, preset, seed, seeds, users, settings or [])
+
+
+@app.command()
 def serve(
     run: RunName = "latest",
     port: Annotated[int, typer.Option("--port", help="Of the transformer.")] = 8080,

@@ -28,6 +28,12 @@ def test_it_is_refused_in_one_paragraph(tmp_path: Path, name: str) -> None:
     assert not (tmp_path / "runs").exists(), "nothing is begun that can't be finished"
 
 
+def test_an_unknown_bench_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
+    told = reaseq("bench", "recall", "--runs", str(tmp_path / "runs"))
+    assert_refused(told, ["'recall'", "beyond-log, consistency, denoising, infer"])
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_missing_column_is_named_with_those_that_are_there(tmp_path: Path) -> None:
     (tmp_path / "items.csv").write_text("item_id,name\ni1,Soap\n")
     (tmp_path / "interactions.csv").write_text("user_id,item_id,timestamp\nu1,i1,1600000000\n")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from reaseq.artifacts import Artifact, Workspace
+from reaseq.behavior.denoiser import load_denoiser
 from reaseq.config import Json, RunConfig
 from reaseq.data.dataset import Dataset
 from reaseq.evaluation.claims.cases import (
@@ -125,8 +126,7 @@ class _Probe:
 def infers_beyond_the_log(
     config: RunConfig, assets: Assets, seeds: Sequence[int], workspace: Workspace, users: int = USERS
 ) -> Evidence:
-    """C4: Recall@10 of what the log does not show, against popularity, item-to-item, random items and another user's
-    inferences.
+    """C4: Recall@10 of what the log does not show, against the other methods of `recovery.METHODS`.
 
     Args:
         config: sections `behavior`, `evaluation`, `threads`, `device`.
@@ -138,6 +138,7 @@ def infers_beyond_the_log(
 
     def experiment() -> Evidence:
         probe = _Probe(config, assets, seeds, users, workspace)
+        scale = load_denoiser(assets.denoiser.path).latent_scale.item()
         comparisons: list[Comparison] = []
         figures: Json = {}
         for truth, cases_of, note in (
@@ -151,6 +152,7 @@ def infers_beyond_the_log(
                 recalls(
                     cases,
                     probe.vectors,
+                    scale=scale,
                     category=probe.data.category_index,
                     new=round(config.behavior.new_category_share * M),
                     history=config.behavior.max_slots,
@@ -182,7 +184,7 @@ def infers_beyond_the_log(
         verdict, reason = _judge(comparisons, probe.why_nothing_is_hidden())
         return Evidence("C4", verdict, reason, tuple(comparisons), figures)
 
-    return kept("C4", _key(config, seeds, users), assets.inputs(), workspace, experiment)
+    return kept("C4", _key(config, seeds, users) | {"methods": METHODS}, assets.inputs(), workspace, experiment)
 
 
 def is_consistent(

@@ -71,7 +71,7 @@ def _study(result: Json) -> Json:
     arms = {name: result["arms"][name] for name in (*(arm.name for arm in ARMS), "item_mean") if name in result["arms"]}
     return result | {
         "arms": arms,
-        "evidence": [each | {"words": WORDS[each["claim"]], "tables": _tables(each["figures"])} for each in evidence],
+        "evidence": [each | {"words": WORDS[each["claim"]], "tables": tables(each["figures"])} for each in evidence],
         "verdicts": {each["claim"]: each["verdict"] for each in evidence},
         "columns": columns,
         "command": _command(result),
@@ -91,7 +91,7 @@ def _command(result: Json) -> str:
     return f"reaseq claims {options}"
 
 
-def _tables(found: Mapping[str, Any]) -> list[tuple[str, list[str], list[list[str]]]]:
+def tables(found: Mapping[str, Any]) -> list[tuple[str, list[str], list[list[str]]]]:
     """Figures as tables: (title, columns, rows); plain values gather in one table of their own."""
     plain = [[name, _shown(value)] for name, value in found.items() if not isinstance(value, Mapping)]
     tables = [("", ["figure", "value"], plain)] if plain else []

@@ -18,14 +18,19 @@ from reaseq.evaluation.claims.cases import Cases
 from reaseq.evaluation.claims.evidence import Comparison
 from reaseq.evaluation.claims.hiding import Bools, Ints
 from reaseq.evaluation.metrics import Floats
-from reaseq.ranking.sequential.counting import ItemToItem, Popularity
+from reaseq.ranking.sequential.counting import CohortPopularity, ItemToItem, Popularity
+from reaseq.ranking.sequential.rows import last_events
 from reaseq.representation.vectors import ItemVectors
 
 M = 10
 GBR, ANOTHER, POPULARITY, ITEM_TO_ITEM, RANDOM = "GBR", "another user's", "popularity", "item-to-item", "random"
+COHORT = "popularity in the cohort"
+"""Among users whose log is mostly of the same category."""
+NEAREST = "nearest to the history"
+"""By cosine of item vectors to the mean of the history's, recent first: what the vectors know without a denoiser."""
 RECENT, DECAY = "item-to-item, recent first", 0.95
 """The same with weights that fall by this factor with each behaviour, the stronger one where interests pass."""
-METHODS = (GBR, ANOTHER, POPULARITY, ITEM_TO_ITEM, RECENT, RANDOM)
+METHODS = (GBR, ANOTHER, POPULARITY, COHORT, ITEM_TO_ITEM, RECENT, NEAREST, RANDOM)
 DRAWS, RESAMPLING, PICKS = 0x4EC0, 0xC456, 0x5EED  # streams of random numbers drawn from the seed
 _ROWS = 256  # users ranked at a time
 
@@ -47,13 +52,15 @@ class Recalled:
 
 
 def recalls(
-    parts: Sequence[Cases], vectors: ItemVectors, *, category: Ints, new: int, history: int, seed: int
+    parts: Sequence[Cases], vectors: ItemVectors, *, scale: float, category: Ints, new: int, history: int, seed: int
 ) -> dict[str, Recalled]:
     """Each of `METHODS` on the cases of one seed.
 
     Args:
         parts: cases of each snapshot.
-        vectors: item vectors; GBR ranks a category's items by their largest cosine to any ẑ of the user.
+        vectors: item vectors.
+        scale: of cosines between ẑ and z; by it GBR ranks a category's items, as grounding does the catalogue's: by
+            their posterior in the slot that they are likeliest in.
         category: [V+1] of each item, 0 for none.
         new: how many of M items are of categories that the history lacks, as far as there are any.
         history: last behaviours that item-to-item counts.
@@ -69,9 +76,11 @@ def recalls(
             for name, decay in ((ITEM_TO_ITEM, 1.0), (RECENT, DECAY))
         }
         scores: dict[str, tuple[Cases, Score]] = {
-            GBR: (cases, _nearest_to(vectors)),
-            ANOTHER: (other, _nearest_to(vectors)),
+            GBR: (cases, _posterior(vectors, scale)),
+            ANOTHER: (other, _posterior(vectors, scale)),
             POPULARITY: (cases, of_spans(Popularity(cases.log, items))),
+            COHORT: (cases, of_spans(CohortPopularity(cases.log, cases.log, category))),
+            NEAREST: (cases, _near_history(vectors, history)),
             **{name: (cases, of_spans(counted)) for name, counted in neighbours.items()},
             RANDOM: (cases, _at_random(rng)),
         }
@@ -155,19 +164,31 @@ def best(scores: Scores, m: int, rng: np.random.Generator) -> Ints:
     return np.where(np.take_along_axis(scores, top, 1) > -np.inf, top, 0)
 
 
-def _nearest_to(vectors: ItemVectors) -> Score:
+def _posterior(vectors: ItemVectors, scale: float) -> Score:
     def score(part: Cases) -> Scores:
         nearest: Scores = np.full(part.truth.shape, -1.0, np.float32)
         for slot in range(part.items.shape[1]):
             there = (part.items[:, slot] > 0)[:, None]
             cosine = part.latents[:, slot] @ vectors.z.T
             np.maximum(nearest, cosine, out=nearest, where=there)
-        return nearest
+        counts = np.bincount(part.log.items, minlength=part.truth.shape[1])
+        return scale * nearest + np.log(np.maximum(counts, 1)).astype(np.float32)
 
     return score
 
 
-def of_spans(model: Popularity | ItemToItem) -> Score:
+def _near_history(vectors: ItemVectors, history: int) -> Score:
+    weight = DECAY ** np.arange(history - 1, -1, -1, dtype=np.float32)
+
+    def score(part: Cases) -> Scores:
+        mean = weight @ vectors.z[last_events(part.log.items, *part.spans(), history)]  # z of no event is zeros
+        scores: Scores = mean @ vectors.z.T
+        return scores
+
+    return score
+
+
+def of_spans(model: Popularity | CohortPopularity | ItemToItem) -> Score:
     """Its scores of each user's visible history; column 0, no item, is -inf."""
 
     def score(part: Cases) -> Scores:

@@ -67,7 +67,7 @@ def run_study(
             f"claims {', '.join(unknown) or 'none'}, {len(seeds)} seeds: give at least one seed, and claims out of "
             f"{', '.join(CLAIMS)}."
         )
-    made = _Made(config, workspace, given)
+    made = Made(config, workspace, given)
     dataset = Dataset.open(made.dataset)
     arms = wanted_arms(claims, truth=dataset.beyond_log() is not None)
     trained = train_arms(config, made.assets(arms), arms, seeds, workspace, workers) if arms else {}
@@ -122,7 +122,7 @@ def wanted_arms(claims: Sequence[str], *, truth: bool) -> list[Arm]:
     return [arm for arm in judgements.ARMS if arm.name in names]
 
 
-class _Made:
+class Made:
     """The assets of a study, each made on first use."""
 
     def __init__(self, config: RunConfig, workspace: Workspace, given: Path | None = None):
@@ -198,7 +198,7 @@ class _Made:
 
 
 def _judge(
-    claim: str, made: _Made, table: Table | None, trained: dict[str, list[Artifact]], seeds: Sequence[int]
+    claim: str, made: Made, table: Table | None, trained: dict[str, list[Artifact]], seeds: Sequence[int]
 ) -> Evidence:
     config, workspace = made.config, made.workspace
     match claim:

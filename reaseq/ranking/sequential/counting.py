@@ -1,6 +1,7 @@
-"""Baselines that only count, on training events alone: popularity, and items taken by the same users.
+"""Baselines that only count, on training events alone: popularity, among all and among one's kind, and items taken by
+the same users.
 
-Both score all items after a history, in the form that `full_ranking` ranks.
+All score all items after a history, in the form that `full_ranking` ranks.
 """
 
 import numpy as np
@@ -19,6 +20,36 @@ class Popularity:
     def __call__(self, start: np.ndarray, end: np.ndarray) -> np.ndarray:
         """[B, V] float32."""
         return np.tile(self.count, (len(start), 1))
+
+
+class CohortPopularity:
+    """Scores an item by the events of users whose log is mostly of the category that the history is mostly of.
+
+    Args:
+        train: training events alone.
+        log: what histories are ranges of.
+        category: [V+1] of each item, 0 for none.
+    """
+
+    def __init__(self, train: EventLog, log: EventLog, category: np.ndarray):
+        self._events, self._category = log.items, category
+        cohort = self._cohorts(train.items, train.offsets[:-1], train.offsets[1:])
+        shape = (int(category.max(initial=0)) + 1, len(category))
+        ones = np.ones(len(train.items), np.float32)
+        self._count = sparse.csr_array((ones, (cohort[train.users], train.items)), shape=shape).toarray()[:, 1:]
+
+    def __call__(self, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+        """[B, V] float32."""
+        return self._count[self._cohorts(self._events, start, end)]
+
+    def _cohorts(self, events: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+        """[B] the category with most events of each range, the first of equal ones; 0 for an empty range."""
+        length = end - start
+        row = np.repeat(np.arange(len(length)), length)
+        place = np.arange(len(row)) - np.repeat(np.cumsum(length) - length, length) + np.repeat(start, length)
+        shape = (len(length), int(self._category.max(initial=0)) + 1)
+        of_row = sparse.csr_array((np.ones(len(row), np.float32), (row, self._category[events[place]])), shape=shape)
+        return np.asarray(of_row.argmax(axis=1)).ravel()
 
 
 class ItemToItem:

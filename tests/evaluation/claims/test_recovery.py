@@ -9,6 +9,7 @@ from reaseq.data.dataset import EventLog
 from reaseq.evaluation.claims import recovery
 from reaseq.evaluation.claims.cases import Cases, likeness, novelty
 from reaseq.evaluation.claims.recovery import ANOTHER, GBR, POPULARITY, best, compare, per_user, recalls
+from reaseq.ranking.sequential.counting import CohortPopularity
 from reaseq.representation.vectors import ItemVectors
 
 ITEMS, USERS = 30, 12
@@ -40,7 +41,7 @@ def _cases() -> Cases:
 
 
 def test_right_inferences_are_recalled_and_another_users_are_not():
-    found = recalls([_cases()], _vectors(), category=CATEGORY, new=0, history=50, seed=0)
+    found = recalls([_cases()], _vectors(), scale=10.0, category=CATEGORY, new=0, history=50, seed=0)
 
     assert set(found[GBR].overall.values()) == {1.0}
     assert sum(found[ANOTHER].overall.values()) < USERS / 2
@@ -50,7 +51,7 @@ def test_right_inferences_are_recalled_and_another_users_are_not():
 def test_a_ranking_holds_no_item_of_the_history_and_none_unknown_to_the_log():
     cases = _cases()
 
-    for name, found in recalls([cases], _vectors(), category=CATEGORY, new=0, history=50, seed=0).items():
+    for name, found in recalls([cases], _vectors(), scale=10.0, category=CATEGORY, new=0, history=50, seed=0).items():
         if name not in (GBR, ANOTHER):
             assert set(found.within.values()) == {0.0}  # items 10 … 21 are not in the catalogue
 
@@ -79,6 +80,25 @@ def test_the_asked_share_is_of_categories_that_the_history_lacks_and_the_rest_of
     assert (lacking == beyond).all()
     assert [hits(new, beyond) for new in (0, 2, 5, 9)] == [{0}, {2}, {5}, {5}]  # there are five
     assert hits(2, ~beyond) == {recovery.M - 2}
+
+
+def test_a_cohort_is_who_mostly_takes_the_same_category():
+    log = _cases().log
+    popular = CohortPopularity(log, log, CATEGORY)
+    scores = popular(log.offsets[[0, USERS - 1]], log.offsets[[1, USERS]])
+    assert scores.shape == (2, ITEMS)
+    assert scores[0].tolist() == [USERS - 1] * 5 + [0] * (ITEMS - 5)
+    assert scores[1].tolist() == [0] * 25 + [1] * 5
+    assert popular(log.offsets[[0]], log.offsets[[0]]).sum() == 0  # an empty history belongs to no cohort here
+
+
+def test_nearest_to_the_history_are_items_like_its_last_ones():
+    cases, vectors = _cases(), _vectors()
+    z = vectors.z.copy()
+    z[20] = z[5]  # as the last behaviour of all but one user
+    scores = recovery._near_history(replace(vectors, z=z), 50)(cases.at(slice(0, 1)))[0]
+    assert scores[20] == scores[5] == scores.max()
+    assert scores[4] > scores[1] > scores[10] == 0
 
 
 def test_the_best_are_drawn_at_random_among_ties_and_never_from_what_is_shut_out():
@@ -164,7 +184,7 @@ def test_users_without_inferences_recall_nothing_and_have_no_cosine():
     cases = _cases()
     cases.items[3], cases.latents[3] = 0, 0
 
-    assert recalls([cases], _vectors(), category=CATEGORY, new=0, history=50, seed=0)[GBR].overall[3] == 0
+    assert recalls([cases], _vectors(), scale=10.0, category=CATEGORY, new=0, history=50, seed=0)[GBR].overall[3] == 0
     assert np.isnan(likeness(cases, _vectors())["items"][3])
     assert recovery.recall_of_inferred(cases)[3] == 0
 
