@@ -78,8 +78,8 @@ def test_c4_compares_with_everything_that_must_be_beaten_on_every_truth(assets, 
     evidence = infers_beyond_the_log(CONFIG, assets, SEEDS, workspace, users=15)
 
     deciding = [c for c in evidence.comparisons if c.decides]
-    item_to_item = {"item-to-item", "item-to-item, recent first"}
-    assert {c.base for c in deciding} == {"popularity", *item_to_item, "random", "another user's"}
+    counted = {"popularity", "popularity in the cohort", "item-to-item", "item-to-item, recent first"}
+    assert {c.base for c in deciding} == {*counted, "nearest to the history", "random", "another user's"}
     assert len(deciding) == 10 and len(evidence.comparisons) == 20  # two truths, and as many within the categories
     assert evidence.verdict == ("holds" if all(c.better for c in deciding) else "does not hold")
     assert all(0 <= c.other_value <= 1 and c.seeds == 2 for c in evidence.comparisons)
