@@ -80,7 +80,7 @@ def test_c4_compares_with_everything_that_must_be_beaten_on_every_truth(assets, 
     deciding = [c for c in evidence.comparisons if c.decides]
     counted = {"popularity", "popularity in the cohort", "item-to-item", "item-to-item, recent first"}
     assert {c.base for c in deciding} == {*counted, "nearest to the history", "random", "another user's"}
-    assert len(deciding) == 10 and len(evidence.comparisons) == 20  # two truths, and as many within the categories
+    assert len(deciding) == 14 and len(evidence.comparisons) == 28  # two truths, and as many within the categories
     assert evidence.verdict == ("holds" if all(c.better for c in deciding) else "does not hold")
     assert all(0 <= c.other_value <= 1 and c.seeds == 2 for c in evidence.comparisons)
 
