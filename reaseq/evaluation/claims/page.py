@@ -3,14 +3,17 @@
 A page knows nothing that the results do not say, so that nobody can improve a figure on the way to the reader.
 """
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
+from reaseq.config import load
 from reaseq.evaluation import figures, pages
 from reaseq.evaluation.claims.judgements import ARMS
 from reaseq.evaluation.claims.table import COLUMNS
+from reaseq.evaluation.provenance import portable_config
 
 Json = dict[str, Any]
 
@@ -86,9 +89,29 @@ def _command(result: Json) -> str:
     judged = {each["claim"] for each in result["evidence"]}
     if judged != set(ORDER):
         options += f" --only {','.join(claim for claim in ORDER if claim in judged)}"
+    options += "".join(f" --set {name}={value}" for name, value in _settings(result))
     if any(asset["elsewhere"] for asset in result["assets"].values()):
         options += " --assets FOLDER"
     return f"reaseq claims {options}"
+
+
+def _settings(result: Json) -> list[tuple[str, str]]:
+    """What the study's configuration says otherwise than its preset; of what only one of them knows nothing is said."""
+    preset = portable_config(load(result["preset"], seed=result["asset_seed"]))
+    told, plain = _flat(result["config"]), _flat(preset)
+    return [(name, _written(told[name])) for name in told if name in plain and told[name] != plain[name]]
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """By dotted name; the dataset is left out, since the command has an option for it."""
+    flat: dict[str, Any] = {}
+    for name, value in config.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return {name: value for name, value in flat.items() if name != "data.dataset"}
+
+
+def _written(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
 def tables(found: Mapping[str, Any]) -> list[tuple[str, list[str], list[list[str]]]]:

@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from reaseq.config import load
 from reaseq.evaluation.claims import page
 from reaseq.evaluation.claims.evidence import Comparison, Evidence
+from reaseq.evaluation.provenance import portable_config
 
 
 def results(dataset: str, verdict: Any = "holds") -> dict[str, Any]:
@@ -49,6 +51,13 @@ def test_a_page_shows_every_dataset_its_verdicts_and_its_command(render: Any) ->
     assert "+0.1000 [+0.0500, +0.1500]" in text
     assert "<b>" not in text
     assert "nan" not in text
+
+
+def test_the_command_says_what_was_set_otherwise_than_in_the_preset() -> None:
+    found = results("synthetic")
+    config = portable_config(load("tiny", overrides={"ranking.epochs": 3, "ranking.hidden": [8, 4]}))
+    text = page.markdown([found | {"config": config}])
+    assert "--seeds 2 --only C1 --set ranking.hidden=[8,4] --set ranking.epochs=3`" in text
 
 
 def test_markdown_tables_are_whole() -> None:
