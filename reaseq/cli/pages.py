@@ -1,6 +1,11 @@
 """Pages that a command writes where its user says."""
 
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from reaseq.artifacts import write_text
 from reaseq.errors import ReaSeqError
@@ -11,15 +16,16 @@ class PageError(ReaSeqError):
 
 
 def check_writable(path: Path) -> None:
-    """Refuse a place where no file can be written before any work is done for it.
+    """Refuse a place where no file can be written, before any work is done for it.
 
     Raises:
-        PageError: it is a folder, or its folder is not there.
+        PageError: it is a folder, its folder is not there, or nothing may be written there.
     """
-    if path.is_dir():
-        raise PageError(f"--html {path} is a folder; name a file in it, such as {path / 'page.html'}.")
-    if not path.parent.is_dir():
-        raise PageError(f"--html {path}: folder {path.parent} is not there; make it, or name a file somewhere else.")
+    with _refusal(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with TemporaryFile(dir=path.parent):
+            pass
 
 
 def save(path: Path, page: str) -> None:
@@ -28,8 +34,16 @@ def save(path: Path, page: str) -> None:
     Raises:
         PageError: the file can't be written.
     """
-    try:
+    with _refusal(path):
         write_text(path, page)
+
+
+@contextmanager
+def _refusal(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise PageError(f"--html {path} can't be written: {reason}. Name a file that may be written.") from None
+        raise PageError(
+            f"page {path} can't be written: {error.strerror or error}. Give --html a file in a folder that is there "
+            "and may be written."
+        ) from None

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter
 
 from reaseq.evaluation.behaviors.measures import AFTER, GAP, Calibrated, Category
 from reaseq.evaluation.behaviors.sweep import Sweep
@@ -13,6 +13,7 @@ from reaseq.evaluation.metrics import Floats
 
 _CATEGORY = 36  # characters of a name
 _BY_GUIDANCE = (ID, FULL, GAIN, QUIET, LOSS)
+_PERCENT = FuncFormatter(lambda value, _: f"{100 * value:g} %")
 _PLACES = {GAP: QUIET, AFTER: FULL}
 
 
@@ -40,7 +41,7 @@ def reliability(found: Calibrated) -> str:
                 ax.vlines(x, low, high, color=colour, alpha=0.45, linewidth=2)
                 ax.plot(x, share, "o-", color=colour, markersize=5, linewidth=1.2)
                 ax.set_ylim(0, max(1.1 * high.max(), reach))
-            ax.set(xlabel="confidence", ylabel=f"share whose user took {what}", xlim=(0, reach))
+            ax.set(xlabel="confidence", ylabel="share that came true", xlim=(0, reach))
             ax.set_title(f"{what}: ECE {error:.3f}")
 
     return svg("confidence-reliability", draw, size=(9.6, 3.9), columns=2)
@@ -52,25 +53,27 @@ def confidence(places: Mapping[str, Floats]) -> str:
     def draw(axes: Sequence[Axes]) -> None:
         ax = axes[0]
         values = {name: each for name, each in places.items() if len(each)}
-        least = min((each.min() for each in values.values()), default=0.01)
-        bins = np.geomspace(min(float(least), 0.1), 1, 26).tolist()
+        least = min(each.min() for each in values.values())
+        most = max(each.max() for each in values.values())
+        bins = np.geomspace(0.9 * float(least), 1.1 * float(most), 26).tolist()
         for name, each in values.items():
             label = f"{name} ({len(each):,})"
             share = np.full(len(each), 1 / len(each))
             ax.hist(each, bins=bins, weights=share, histtype="step", linewidth=1.6, color=_PLACES[name], label=label)
         ax.set(xscale="log", xlabel="confidence", ylabel="share of the place’s inferences")
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        ax.yaxis.set_major_formatter(_PERCENT)
         ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
 
     return svg("confidence-by-place", draw, size=(9.6, 3.0))
 
 
-def spread(values: Floats, label: str, most: float = 1.0) -> str:
-    """Distribution of a quantity of users at snapshots, from 0 to `most`; nan is left out."""
+def spread(values: Floats, label: str) -> str:
+    """Distribution of a quantity of users at snapshots, 0 or more; nan is left out."""
+    there = values[~np.isnan(values)]
+    most = max(1.0, float(there.max(initial=0)))
 
     def draw(axes: Sequence[Axes]) -> None:
-        there = values[~np.isnan(values)]
         axes[0].hist(there, bins=np.linspace(0, most, 26).tolist(), color=FULL, alpha=0.85)
         if len(there):
             axes[0].axvline(there.mean(), color=INK, linewidth=0.8, linestyle=":")
@@ -90,7 +93,7 @@ def categories(rows: Sequence[Category]) -> str:
             ax.barh(places + offset, [getattr(row, kind) for row in rows], height=0.36, color=colour, label=kind)
         ax.set_yticks(places, [texts.stand_in(row.name, _CATEGORY) for row in rows])
         ax.set(xlabel="share of the logged and of the inferred behaviours", ylim=(-0.7, len(rows) - 0.3))
-        ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+        ax.xaxis.set_major_formatter(_PERCENT)
         ax.tick_params(axis="y", length=0)
         ax.grid(axis="y", visible=False)
         ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2)

@@ -20,7 +20,7 @@ def render(run: str, dataset: str, preset: str, seed: int, found: Measures, swep
         "reliability": plots.reliability(found.calibration),
         "places": plots.confidence(found.confidence),
         "new_categories": plots.spread(found.new_categories, "share of categories new to the log"),
-        "diversity": plots.spread(found.diversity, "diversity: 1 − mean cosine", most=1.25),
+        "diversity": plots.spread(found.diversity, "diversity: 1 − mean cosine"),
         "categories": plots.categories(found.categories),
     }
     if swept:

@@ -2,7 +2,8 @@
 
 The truth is what a user's window holds and the history lacks (`inferred` says what a window is); Recall@10 is the share
 of a user's truth among the ten most confident inferences, averaged over a sample of users who have any. One seed draws
-the users and the sampler's noise for every cell, so cells differ by R and w alone.
+the users and the sampler's noise for every cell, so cells differ by R and w alone. A run that infers fewer than ten
+behaviours a user recalls less than the yardsticks, which always choose ten.
 """
 
 from collections.abc import Sequence
@@ -187,4 +188,4 @@ def _recall(cases: Cases) -> Recall:
     each: NDArray[np.float64] = np.array(list(recall_of_inferred(cases).values()))
     mean = float(each.mean())
     half = _CONFIDENT * float(each.std(ddof=1)) / len(each) ** 0.5 if len(each) > 1 else float("nan")
-    return Recall(mean, mean - half, mean + half)
+    return Recall(mean, max(mean - half, 0.0), mean + half)
