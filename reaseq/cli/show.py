@@ -22,7 +22,7 @@ from reaseq.representation.vectors import ItemVectors
 from serving.ports import claim
 
 if TYPE_CHECKING:
-    from reaseq.evaluation.behaviors.measures import Measures
+    from reaseq.evaluation.behaviors.measures import Group, Measures
     from reaseq.evaluation.behaviors.sweep import Sweep
 
 NEIGHBOURS = 8
@@ -141,8 +141,8 @@ def _print_timeline(found: Timeline) -> None:
     had = sum(bool(entry.truth) for entry in found.of("inferred"))
     diversity = "–" if found.diversity is None else f"{found.diversity:.3f}"
     console.out.print(
-        f"new to the log: {found.new_items:.0%} of the inferred items, {found.new_categories:.0%} of their categories; "
-        f"diversity {diversity}; {had} of {len(found.of('inferred'))} known to be right",
+        f"{found.new_items:.0%} of the inferred items are new to the log, {found.new_categories:.0%} of a category new "
+        f"to it; diversity {diversity}; {had} of {len(found.of('inferred'))} known to be right",
         soft_wrap=True,
     )
 
@@ -166,11 +166,10 @@ def _timeline_row(entry: Entry | int) -> tuple[str, ...]:
 
 
 def _print_measures(run: str, found: "Measures") -> None:
-    rows = [
-        (each.name, f"{each.count:,}", f"{each.confidence:.4f}", f"{each.hits:.2%}", f"{each.category_hits:.1%}")
-        for each in (*found.snapshots, *found.places, found.whole)
-    ]
     columns = ["snapshot or slot", "inferred", "confidence", "hits", "category hits"]
+    if found.whole.beyond is not None:
+        columns.append("had beyond the log")
+    rows = [_group_row(each) for each in (*found.snapshots, *found.places, found.whole)]
     console.print_table(f"Inferred behaviours of {run}", columns, rows)
     of = found.calibration
     console.out.print(
@@ -178,6 +177,11 @@ def _print_measures(run: str, found: "Measures") -> None:
         "category hits",
         soft_wrap=True,
     )
+
+
+def _group_row(each: "Group") -> tuple[str, ...]:
+    row = (each.name, f"{each.count:,}", f"{each.confidence:.4f}", f"{each.hits:.2%}", f"{each.category_hits:.1%}")
+    return row if each.beyond is None else (*row, f"{each.beyond:.2%}")
 
 
 def _print_recall(found: "Sweep") -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from reaseq.evaluation.behaviors.measures import AFTER, GAP, Calibrated, Category
 from reaseq.evaluation.behaviors.sweep import Sweep
@@ -61,7 +61,9 @@ def confidence(places: Mapping[str, Floats]) -> str:
             share = np.full(len(each), 1 / len(each))
             ax.hist(each, bins=bins, weights=share, histtype="step", linewidth=1.6, color=_PLACES[name], label=label)
         ax.set(xscale="log", xlabel="confidence", ylabel="share of the place’s inferences")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.xaxis.set_minor_formatter(NullFormatter())
         ax.yaxis.set_major_formatter(_PERCENT)
         ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
 
