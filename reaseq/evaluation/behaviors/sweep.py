@@ -27,8 +27,8 @@ from reaseq.evaluation.claims.cases import Cases
 from reaseq.evaluation.claims.hiding import visible
 from reaseq.evaluation.claims.recovery import (
     DECAY,
-    ITEM_TO_ITEM,
     POPULARITY,
+    RECENT,
     M,
     best_with_new,
     lacking,
@@ -172,7 +172,7 @@ def _yardsticks(cases: Cases, data: Dataset, config: RunConfig) -> dict[str, Rec
     allowed[:, 0] = False
     counted: dict[str, Any] = {
         POPULARITY: Popularity(cases.log, number),
-        ITEM_TO_ITEM: ItemToItem(cases.log, cases.log, number, decay=DECAY, history=history),
+        RECENT: ItemToItem(cases.log, cases.log, number, decay=DECAY, history=history),
     }
     rng = np.random.default_rng([config.seed, _TIES])
     new = round(config.behavior.new_category_share * M)

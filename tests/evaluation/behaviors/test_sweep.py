@@ -40,7 +40,7 @@ def test_every_pair_is_measured_and_the_same_seed_finds_the_same(artifacts, infe
     assert set(first.cells) == {(r, w) for r in (1, CONFIGURED[0]) for w in (0.0, CONFIGURED[1])}
     assert first.users == 12
     assert all(0 <= cell.low <= cell.mean <= cell.high for cell in first.cells.values())
-    assert set(first.yardsticks) == {"popularity", "item-to-item"}
+    assert set(first.yardsticks) == {"popularity", "item-to-item, recent first"}
 
 
 def test_without_a_future_there_is_nothing_to_recall(artifacts, data):
