@@ -19,6 +19,7 @@ START = 1_600_000_000_000_000
 DAY = 86_400_000_000
 VALID_START, TEST_START = START + 48 * DAY, START + 54 * DAY
 INFERRED = 5
+BEYOND = TEST_START + DAY
 
 
 def item_id(index: int) -> str:
@@ -76,6 +77,27 @@ def write_dataset(out: Path, workspace: Workspace, seed: int = 0) -> Artifact:
         )
 
     return build(out, kind="dataset", config={"seed": seed}, inputs={}, write=write, workspace=workspace)
+
+
+def with_beyond_log(dataset: Artifact, out: Path, workspace: Workspace) -> Artifact:
+    """The dataset, with one item that each user took beyond the log in the test period."""
+    ids = dataset.table("interactions.parquet", ["user_id"]).column(0).unique().to_pylist()
+    columns = {
+        "user_id": ids,
+        "item_id": [item_id(1 + n) for n in range(len(ids))],
+        "timestamp": _times([BEYOND] * len(ids)),
+        "domain": ["elsewhere"] * len(ids),
+        "need": ["noise"] * len(ids),
+    }
+
+    def write(draft: Draft) -> None:
+        for name in ("items", "interactions", "impressions"):
+            file = f"{name}.parquet"
+            draft.write_table(file, dataset.table(file), getattr(schema, name.upper()))
+        draft.write_table("beyond_log.parquet", pa.table(columns), schema.BEYOND_LOG)
+        draft.facts.update(dataset.facts)
+
+    return build(out, kind="dataset", name="known", config={}, inputs={}, write=write, workspace=workspace)
 
 
 def write_knowledge(out: Path, dataset: Artifact, workspace: Workspace) -> Artifact:

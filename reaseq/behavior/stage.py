@@ -195,20 +195,14 @@ def _infer(
     behavior = config.behavior
     plan = snapshot_plan(config, data)
     log = _visible(data)
-    rules = rules_of(behavior, log.before(plan.cut), vectors, data.category_index)
     version = f"gbr-{key[:12]}"
     wanted = _pairs(data, plan, config.ranking.lag_hours)
-    fitted = {plan.cut: denoiser.path}
-    if REFIT in denoiser.facts:
-        fitted[int(denoiser.facts[REFIT]["cut"])] = denoiser.path / REFIT
-    inferrers: dict[int, Inferrer] = {}
-    for cut, folder in fitted.items():
-        sampler = Sampler.of(_load(folder, vectors, config.device), behavior, config.seed)
-        inferrers[cut] = Inferrer(sampler, vectors, data.item_ids, rules, behavior, version)
-    log = log.with_actions(inferrers[plan.cut].sampler.model.config.action_names)  # a refit tells the same ones apart
+    made = inferrers(config, data, vectors, denoiser, plan.cut, version)
+    rules = made[plan.cut].rules
+    log = log.with_actions(made[plan.cut].sampler.model.config.action_names)  # a refit tells the same ones apart
     work = [
         Work(
-            inferrers[max(cut for cut in inferrers if cut <= time)],
+            serving_at(made, time),
             View.at(number, time, log, vectors, data.category_index),
             wanted[number],
         )
@@ -235,6 +229,31 @@ def _infer(
             f"inferred behaviours: {pairs - rows} of {pairs} (user, snapshot) pairs have no row, most for fewer "
             f"than {behavior.min_events} events before the snapshot"
         )
+
+
+def inferrers(
+    config: RunConfig, data: Dataset, vectors: ItemVectors, denoiser: Artifact, cut: int, version: str
+) -> dict[int, Inferrer]:
+    """By the time before which its events lay (µs), what infers with each of the denoiser's fits.
+
+    Raises:
+        BehaviorError: the denoiser does not fit the item vectors.
+    """
+    behavior = config.behavior
+    rules = rules_of(behavior, _visible(data).before(cut), vectors, data.category_index)
+    fitted = {cut: denoiser.path}
+    if REFIT in denoiser.facts:
+        fitted[int(denoiser.facts[REFIT]["cut"])] = denoiser.path / REFIT
+    made = {}
+    for time, folder in fitted.items():
+        sampler = Sampler.of(_load(folder, vectors, config.device), behavior, config.seed)
+        made[time] = Inferrer(sampler, vectors, data.item_ids, rules, behavior, version)
+    return made
+
+
+def serving_at(made: dict[int, Inferrer], snapshot: int) -> Inferrer:
+    """Of `inferrers`, the one that infers at the snapshot (µs): it saw the most, and nothing at or after it."""
+    return made[max(cut for cut in made if cut <= snapshot)]
 
 
 def _load(folder: Path, vectors: ItemVectors, device: str) -> ReaSeqDenoiser:

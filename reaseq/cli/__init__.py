@@ -3,7 +3,7 @@
 reaseq run    the whole path, from raw files to an answer from Triton
 reaseq serve  Triton and the KServe transformer for a run, on loopback
 reaseq rank   rank candidates for one user
-reaseq show   an item's knowledge and neighbours; a user's log beside the inferred behaviours
+reaseq show   an item's knowledge and neighbours; a user's timeline with the inferred behaviours; those of a whole run
 reaseq ui     MLflow's pages, and where the newest report is
 """
 

@@ -12,7 +12,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="World knowledge for recommenders, reasoned offline and served by look-up.",
 )
-show = typer.Typer(no_args_is_help=True, help="Look at an item's knowledge or at a user's inferred behaviours.")
+show = typer.Typer(
+    no_args_is_help=True, help="Look at an item's knowledge, at a user's inferred behaviours, or at all those of a run."
+)
 app.add_typer(show, name="show")
 
 Runs = Annotated[Path, typer.Option("--runs", help="Folder of the runs.", envvar="REASEQ_RUNS")]
@@ -145,11 +147,37 @@ def show_item(item_id: str, run: RunName = "latest", runs: Runs = RUNS) -> None:
 
 
 @show.command("user")
-def show_user(user_id: str, run: RunName = "latest", runs: Runs = RUNS) -> None:
-    """A user's log beside what was inferred to be missing from it."""
+def show_user(
+    user_id: str,
+    html: Annotated[Path | None, typer.Option("--html", help="File for the same as a page with a plot.")] = None,
+    run: RunName = "latest",
+    runs: Runs = RUNS,
+) -> None:
+    """A user's log with what was inferred to be missing from it, in one timeline."""
     from reaseq.cli.show import show_user
 
-    show_user(runs.resolve(), run, user_id)
+    show_user(runs.resolve(), run, user_id, html)
+
+
+@show.command("behaviors")
+def show_behaviors(
+    html: Annotated[
+        Path | None, typer.Option("--html", help="File for the page; default: behaviors.html in the run's folder.")
+    ] = None,
+    users: Annotated[
+        int, typer.Option(min=0, help="Sample of users for the recall by steps and guidance; 0: leave it out.")
+    ] = 200,
+    steps: Annotated[str, typer.Option(help="Reverse steps R to compare.")] = "1,2,4,8",
+    guidance: Annotated[str, typer.Option(help="Guidance w to compare.")] = "0,0.5,1,2",
+    run: RunName = "latest",
+    runs: Runs = RUNS,
+) -> None:
+    """All inferred behaviours of a run against what came of them: calibration, novelty, recall. Writes a page."""
+    from reaseq.cli.settings import parse_numbers
+    from reaseq.cli.show import show_behaviors
+
+    rs = parse_numbers("--steps", steps, int, least=1)
+    show_behaviors(runs.resolve(), run, html, users, rs, parse_numbers("--guidance", guidance, float, least=0))
 
 
 @app.command()

@@ -7,6 +7,7 @@
     stage        `evaluate`, from artifacts to metrics.json and report.html
     gate         `decide`: may the challenger take the champion's place? A rule over measured evidence
     judging      `judge`, from artifacts to that decision
+    behaviors    pages of inferred behaviours: a user's timeline, and a run's calibration, novelty and recall
     summary      `write_summary`, `headline` and `gate_line`, for summary.json and the command line
 
 Import the stages from `reaseq.evaluation.stage` and `.judging`: they bring torch along.

@@ -1,55 +1,19 @@
-"""The report's plots as inline SVG with the same bytes for the same data.
+"""The report's plots as inline SVG. Nothing from the data (titles, categories) is written into them."""
 
-Ink is drawn in two stand-in colours that become CSS colours afterwards, so that a plot follows the page into dark mode.
-Nothing from the data (titles, categories) is written into a plot.
-"""
-
-import re
-from collections.abc import Callable, Mapping, Sequence
-from io import BytesIO
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import Transform
 from sklearn.metrics import roc_curve
 
 from reaseq.evaluation.buckets import LEAST_USERS
+from reaseq.evaluation.drawing import COLOURS, FULL, GAIN, ID, INK, LINE, LOSS, NAMES, QUIET, svg
 from reaseq.evaluation.metrics import Floats, Ints, calibration
 from reaseq.evaluation.scorecard import signed
-
-ID, FULL, GAIN, LOSS, QUIET = "#8792a2", "#2f6fde", "#15966f", "#cf4a5c", "#c3a04a"
-COLOURS = {"id": ID, "full": FULL}
-NAMES = {"id": "ID-only", "full": "full model"}
-
-_INK, _LINE = "#010203", "#030201"  # replaced by CSS colours
-_STYLE: Any = {
-    "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.size": 9.5,
-    "text.parse_math": False,
-    "text.color": _INK,
-    "axes.labelcolor": _INK,
-    "axes.edgecolor": _LINE,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.titlesize": 10,
-    "axes.titlelocation": "left",
-    "grid.color": _LINE,
-    "grid.linewidth": 0.6,
-    "xtick.color": _LINE,
-    "ytick.color": _LINE,
-    "xtick.labelcolor": _INK,
-    "ytick.labelcolor": _INK,
-    "legend.frameon": False,
-    "lines.linewidth": 1.8,
-    "path.simplify": True,
-}
 
 
 def lift_by_bucket(rows: Mapping[str, Mapping[str, Any]], unit: str) -> str:
@@ -65,7 +29,7 @@ def lift_by_bucket(rows: Mapping[str, Mapping[str, Any]], unit: str) -> str:
                 said = f"fewer than {LEAST_USERS} users" if few and rows[name]["positives"] else "no such positives"
                 values.text(0.5, y, said, transform=_row_of(values), ha="center", va="center", size=8.5)
                 continue
-            values.plot(list(points.values()), [y, y], color=_LINE, linewidth=3, zorder=1, solid_capstyle="round")
+            values.plot(list(points.values()), [y, y], color=LINE, linewidth=3, zorder=1, solid_capstyle="round")
             for model, value in points.items():
                 values.plot(value, y, "o", color=COLOURS[model], markersize=8)
             lift = rows[name]["lift"]
@@ -76,7 +40,7 @@ def lift_by_bucket(rows: Mapping[str, Mapping[str, Any]], unit: str) -> str:
         values.set(xlabel="GAUC", ylabel=unit)
         values.set_yticks(list(places.values()), [_bucket(name, rows[name]) for name in places])
         change.set(xlabel="GAUC, full − ID-only with its 95 % interval", yticks=[])
-        change.axvline(0, color=_INK, linewidth=0.8)
+        change.axvline(0, color=INK, linewidth=0.8)
         for ax in axes:
             ax.set_ylim(-0.6, len(rows) - 0.4)
             ax.margins(x=0.12)
@@ -86,7 +50,7 @@ def lift_by_bucket(rows: Mapping[str, Mapping[str, Any]], unit: str) -> str:
         ]
         values.legend(handles=marks, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, handletextpad=0.2)
 
-    return _svg(f"lift-{unit}", draw, columns=2, size=(10.4, 1.1 + 0.45 * len(rows)))
+    return svg(f"lift-{unit}", draw, columns=2, size=(10.4, 1.1 + 0.45 * len(rows)))
 
 
 def gate(rows: Mapping[str, Mapping[str, Any]], start: float) -> str:
@@ -108,14 +72,14 @@ def gate(rows: Mapping[str, Mapping[str, Any]], start: float) -> str:
                 markersize=7,
                 label=f"{kind} inferences",
             )
-        ax.axvline(start, color=_INK, linewidth=0.8, linestyle=":")
+        ax.axvline(start, color=INK, linewidth=0.8, linestyle=":")
         ax.set_yticks(list(places.values()), ["all" if name == "all" else name.replace("-", "–") for name in places])
         ax.set(xlabel="gate ω: mean, and the middle half of the impressions", ylabel="events of the user before")
         ax.set(xlim=(0, None), ylim=(-0.6, len(rows) - 0.4))
         ax.grid(axis="y", visible=False)
         ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, handletextpad=0.2)
 
-    return _svg("gate", draw, size=(4.9, 3.4))
+    return svg("gate", draw, size=(4.9, 3.4))
 
 
 def changes(
@@ -133,12 +97,12 @@ def changes(
             ax.plot(change["effect"], y, "o", color=_verdict(change), markersize=7)
             if change["low"] is not None:
                 ax.plot([change["low"], change["high"]], [y, y], color=_verdict(change), linewidth=2.2)
-        ax.axvline(0, color=_INK, linewidth=0.8)
+        ax.axvline(0, color=INK, linewidth=0.8)
         ax.set_yticks(list(places), [label for label, _ in rows])
         ax.set(xlabel=label, ylim=(-0.6, len(rows) - 0.4))
         ax.grid(axis="y", visible=False)
 
-    return _svg("changes", draw, size=(9.6, 0.9 + 0.32 * len(rows)))
+    return svg("changes", draw, size=(9.6, 0.9 + 0.32 * len(rows)))
 
 
 def signed_interval(change: Mapping[str, Any]) -> str:
@@ -151,7 +115,7 @@ def roc(labels: np.ndarray, scores: Mapping[str, Floats]) -> str:
     """ROC curves of the score sets, at most 200 points each."""
 
     def draw(axes: Sequence[Axes]) -> None:
-        axes[0].plot([0, 1], [0, 1], color=_LINE, linewidth=1, linestyle="--")
+        axes[0].plot([0, 1], [0, 1], color=LINE, linewidth=1, linestyle="--")
         if 0 < labels.sum() < len(labels):
             for name, values in scores.items():
                 wrong, right, _ = roc_curve(labels, values)
@@ -160,14 +124,14 @@ def roc(labels: np.ndarray, scores: Mapping[str, Floats]) -> str:
             axes[0].legend(loc="lower right")
         axes[0].set(xlabel="false positive rate", ylabel="true positive rate", xlim=(0, 1), ylim=(0, 1), aspect="equal")
 
-    return _svg("roc", draw, size=(4.7, 4.3))
+    return svg("roc", draw, size=(4.7, 4.3))
 
 
 def reliability(labels: np.ndarray, scores: Mapping[str, Floats]) -> str:
     """Observed share of positives by predicted probability; a dot's size tells how many impressions it stands for."""
 
     def draw(axes: Sequence[Axes]) -> None:
-        axes[0].plot([0, 1], [0, 1], color=_LINE, linewidth=1, linestyle="--")
+        axes[0].plot([0, 1], [0, 1], color=LINE, linewidth=1, linestyle="--")
         for name, values in scores.items():
             bins = calibration(labels, values)
             filled = bins.count > 0
@@ -183,7 +147,7 @@ def reliability(labels: np.ndarray, scores: Mapping[str, Floats]) -> str:
             for handle in legend.legend_handles:
                 handle.set_sizes([30])  # type: ignore[union-attr]
 
-    return _svg("reliability", draw, size=(4.7, 4.3))
+    return svg("reliability", draw, size=(4.7, 4.3))
 
 
 def curves(title: str, series: Mapping[str, Sequence[tuple[float, float]]]) -> str:
@@ -199,7 +163,7 @@ def curves(title: str, series: Mapping[str, Sequence[tuple[float, float]]]) -> s
         if len(series) > 1:
             axes[0].legend(loc="upper right")
 
-    return _svg(f"curves-{title}", draw, size=(4.9, 3.0))
+    return svg(f"curves-{title}", draw, size=(4.9, 3.0))
 
 
 def histogram(values: Floats, label: str) -> str:
@@ -209,7 +173,7 @@ def histogram(values: Floats, label: str) -> str:
         axes[0].hist(values, bins=[n / 25 for n in range(26)], color=FULL, alpha=0.85)
         axes[0].set(xlabel=label, ylabel="inferred behaviours", xlim=(0, 1))
 
-    return _svg(f"histogram-{label}", draw, size=(4.9, 3.0))
+    return svg(f"histogram-{label}", draw, size=(4.9, 3.0))
 
 
 def bars(counts: Mapping[str, int], colours: Mapping[str, str], label: str) -> str:
@@ -218,12 +182,12 @@ def bars(counts: Mapping[str, int], colours: Mapping[str, str], label: str) -> s
     def draw(axes: Sequence[Axes]) -> None:
         names = list(counts)[::-1]
         shown = axes[0].barh(names, [counts[n] for n in names], color=[colours.get(n, FULL) for n in names], height=0.6)
-        axes[0].bar_label(shown, fmt="{:,.0f}", padding=4, color=_INK)
+        axes[0].bar_label(shown, fmt="{:,.0f}", padding=4, color=INK)
         axes[0].set(xlabel=label, xlim=(0, max(1, *counts.values()) * 1.18))
         axes[0].set_ylim(min(-0.5, len(names) / 2 - 1.5), max(len(names) - 0.5, len(names) / 2 + 0.5))
         axes[0].grid(axis="y", visible=False)
 
-    return _svg(f"bars-{label}", draw, size=(4.9, 1.0 + 0.4 * len(counts)))
+    return svg(f"bars-{label}", draw, size=(4.9, 1.0 + 0.4 * len(counts)))
 
 
 def code_use(levels: Sequence[Ints]) -> str:
@@ -241,11 +205,11 @@ def code_use(levels: Sequence[Ints]) -> str:
                 color=mpl.colormaps["viridis"](0.15 + 0.65 * number / max(1, len(levels) - 1)),
             )
         even = np.mean([counts.sum() / len(counts) for counts in levels])
-        axes[0].axhline(even, color=_INK, linewidth=0.8, linestyle=":", label="even use")
+        axes[0].axhline(even, color=INK, linewidth=0.8, linestyle=":", label="even use")
         axes[0].set(xlabel="code, most used first", ylabel="items", ylim=(0, None))
         axes[0].legend(loc="upper right")
 
-    return _svg("code-use", draw, size=(4.9, 3.0))
+    return svg("code-use", draw, size=(4.9, 3.0))
 
 
 def _verdict(change: Mapping[str, Any]) -> str:
@@ -261,27 +225,3 @@ def _row_of(ax: Axes) -> Transform:
 
 def _bucket(name: str, row: Mapping[str, Any]) -> str:
     return f"{name.replace('-', '–')}  ({row['positives']:,})"
-
-
-def _svg(name: str, draw: Callable[[Sequence[Axes]], None], *, size: tuple[float, float], columns: int = 1) -> str:
-    name = re.sub(r"\W+", "-", name)
-    with mpl.rc_context(_STYLE | {"svg.hashsalt": name}):
-        figure = Figure(figsize=size, layout="constrained")
-        draw([figure.add_subplot(1, columns, n + 1) for n in range(columns)])
-        buffer = BytesIO()
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    return _inline(buffer.getvalue().decode(), name)
-
-
-def _inline(svg: str, name: str) -> str:
-    """The drawing without prolog, metadata and namespaces (HTML knows them), with ids of its own and CSS colours."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", svg)
-    svg = re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL)
-    used = set(re.findall(r'(?:href="|url\()#([^")]+)', svg))
-    svg = re.sub(r'\sid="([^"]*)"', lambda match: match[0] if match[1] in used else "", svg)
-    svg = re.sub(r'(\sid="|href="#|url\(#)', rf"\1{name}-", svg)
-    svg = re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', 'role="img"', svg, count=1)
-    svg = re.sub(r"font-family: [^;\"]*; ?", "", svg)
-    return svg.replace(_INK, "currentColor").replace(_LINE, "var(--line)")

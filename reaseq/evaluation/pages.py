@@ -1,6 +1,7 @@
 """Pages for people: one file each, with nothing to fetch, and all text from the data escaped."""
 
 import math
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,9 +9,26 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from reaseq.evaluation.scorecard import signed
 
+SHOWN = 120
+"""Characters of a title that a page shows."""
+_JOINERS = "\u200c\u200d"  # Persian and Indic words and emoji need them
+_INVISIBLE = {"Cc", "Cf", "Cs"}  # control characters, direction overrides and the like, halves of characters
+
+
+def displayed(text: str, length: int = SHOWN) -> str:
+    """Text from the data as one line for a person: nothing invisible in it, cut to `length` characters. It is not yet
+    escaped.
+
+    Ingestion cleans what it reads, too (`reaseq.data.text`); a page or a terminal doesn't rely on that.
+    """
+    kept = (c for c in text[: 8 * length] if c.isspace() or c in _JOINERS or unicodedata.category(c) not in _INVISIBLE)
+    line = " ".join("".join(kept).split())
+    return line if len(line) <= length else line[: length - 1].rstrip() + "…"
+
 
 def template(name: str) -> Template:
-    """A template of this folder, with autoescape and the filters `number`, `signed`, `count`, `percent`, `interval`.
+    """A template of this folder, with autoescape and the filters `number`, `signed`, `count`, `percent`, `interval`
+    and `displayed`.
 
     Markdown is escaped as well: entities are Markdown too, and what the data wrote must not become a tag in it.
     """
@@ -22,7 +40,7 @@ def template(name: str) -> Template:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": _number, "signed": _signed, "count": _count, "percent": _percent}
-    environment.filters["interval"] = _interval
+    environment.filters |= {"interval": _interval, "displayed": displayed}
     return environment.get_template(name)
 
 

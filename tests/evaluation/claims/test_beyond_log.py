@@ -1,11 +1,9 @@
 """C4, C5 and C6 on the small world with a denoiser that was really fitted."""
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
-from reaseq import schema
-from reaseq.artifacts import Workspace, build
+from reaseq.artifacts import Workspace
 from reaseq.behavior import fit_denoiser, infer_behaviors
 from reaseq.behavior.decoder_stage import fit_decoder
 from reaseq.config import load
@@ -30,28 +28,6 @@ CONFIG = load(
     },
 )
 SEEDS = (0, 1)
-BEYOND = smallworld.TEST_START + smallworld.DAY
-
-
-def _with_beyond_log(dataset, out, workspace):
-    """The dataset, with one item that each user took beyond the log in the test period."""
-    ids = dataset.table("interactions.parquet", ["user_id"]).column(0).unique().to_pylist()
-    columns = {
-        "user_id": ids,
-        "item_id": [smallworld.item_id(1 + n) for n in range(len(ids))],
-        "timestamp": pa.array([BEYOND] * len(ids), pa.int64()).cast(schema.TIMESTAMP),
-        "domain": ["elsewhere"] * len(ids),
-        "need": ["noise"] * len(ids),
-    }
-
-    def write(draft):
-        for name in ("items", "interactions", "impressions"):
-            file = f"{name}.parquet"
-            draft.write_table(file, dataset.table(file), getattr(schema, name.upper()))
-        draft.write_table("beyond_log.parquet", pa.table(columns), schema.BEYOND_LOG)
-        draft.facts.update(dataset.facts)
-
-    return build(out, kind="dataset", name="known", config={}, inputs={}, write=write, workspace=workspace)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +43,7 @@ def decoder(assets, workspace):
 @pytest.fixture(scope="module")
 def assets(workspace):
     root = workspace.root
-    dataset = _with_beyond_log(smallworld.write_dataset(root / "log", workspace), root / "dataset", workspace)
+    dataset = smallworld.with_beyond_log(smallworld.write_dataset(root / "log", workspace), root / "dataset", workspace)
     vectors = smallworld.write_item_vectors(root / "vectors", dataset, workspace)
     denoiser = fit_denoiser(CONFIG, dataset, vectors, root / "denoiser", workspace)
     inferred = infer_behaviors(CONFIG, dataset, vectors, denoiser, root / "inferred", workspace)
@@ -150,7 +126,7 @@ def test_truth_beyond_the_log_belongs_to_the_newest_snapshot_before_it(assets):
     parts = beyond_log_cases(data, assets.inferred_behaviors, users=100, seed=0)
 
     newest = max(assets.inferred_behaviors.facts["snapshots"])
-    assert newest <= BEYOND
+    assert newest <= smallworld.BEYOND
     assert len(parts) == 1 and parts[0].log.timestamps.max() < newest
     for cases in parts:
         assert (cases.truth.sum(1) == 1).all() and not (cases.truth & cases.history()).any()
