@@ -102,7 +102,7 @@ def _summary(run: Run, snapshot: int) -> Path:
 
 
 def _known_before(run: Run, snapshot: int) -> Artifact:
-    """The newest refresh before the snapshot whose rows are in the feature store; without any, what the run inferred."""
+    """The newest earlier refresh whose rows are in the feature store; without any, what the run inferred."""
     here = _summary(run, snapshot)
     earlier = sorted(path for path in here.parent.glob("*Z.json") if path.name < here.name)
     if not earlier:
