@@ -1,11 +1,11 @@
 """`reaseq …`: the outermost layer. Commands parse, call and print; what they call lives in the packages below.
 
-reaseq run    the whole path, from raw files to an answer from Triton
-reaseq refresh  infer behaviours again for the users whose log moved on, into the feature store
-reaseq serve  Triton and the KServe transformer for a run, on loopback
-reaseq rank   rank candidates for one user
-reaseq show   an item's knowledge and neighbours; a user's log beside the inferred behaviours
-reaseq ui     MLflow's pages, and where the newest report is
+reaseq run      the whole path, from raw files to an answer from Triton
+reaseq refresh  infer behaviours again for the users who need it, into the run's feature store
+reaseq serve    Triton and the KServe transformer for a run, on loopback
+reaseq rank     rank candidates for one user
+reaseq show     an item's knowledge and neighbours; a user's log beside the inferred behaviours
+reaseq ui       MLflow's pages, and where the newest report is
 """
 
 import os

@@ -18,7 +18,6 @@ from reaseq.behavior.due import USERS
 from reaseq.behavior.refresh import RunShards, in_this_process, refresh_behaviors
 from reaseq.cli import console
 from reaseq.cli.runs import Run, find_run, workspace
-from reaseq.config import RunConfig
 from reaseq.data import Dataset
 from reaseq.data.newer import extend
 from reaseq.data.timestamps import as_text, parse_date
@@ -38,10 +37,10 @@ def refresh_run(
     workers: int | None,
 ) -> None:
     """The command's work; see `reaseq.cli.commands.refresh`."""
-    run_shards = _runner(ray, workers)
-    this = find_run(runs, run)
-    config = _with_rule(this.config, events, older_than)
+    run_shards, rule = _runner(ray, workers), _rule(events, older_than)
     moment = parse_date(snapshot, "--snapshot") if snapshot else None
+    this = find_run(runs, run)
+    config = this.config.model_copy(update={"refresh": this.config.refresh.model_copy(update=rule)})
     store, shared = this.outputs["feature_store"], workspace(runs)
     dataset = this.artifact("dataset")
     if interactions is not None:
@@ -76,8 +75,8 @@ def _runner(ray: bool, workers: int | None) -> RunShards:
     return RayShards(WORKERS if workers is None else workers)
 
 
-def _with_rule(config: RunConfig, events: int | None, older_than: float | None) -> RunConfig:
-    """The run's configuration with what the command line says of who is due.
+def _rule(events: int | None, older_than: float | None) -> dict[str, float]:
+    """What the command line says of who is due, by the names of `RefreshConfig`.
 
     Raises:
         ConfigError: a number is out of its range.
@@ -87,8 +86,7 @@ def _with_rule(config: RunConfig, events: int | None, older_than: float | None) 
     if older_than is not None and older_than <= 0:
         raise ConfigError(f"--older-than {older_than}: give an age in days, more than 0.")
     said = {"events": events, "older_than_days": older_than}
-    rule = config.refresh.model_copy(update={name: value for name, value in said.items() if value is not None})
-    return config.model_copy(update={"refresh": rule})
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def _folder(run: Run, snapshot: int) -> Path:

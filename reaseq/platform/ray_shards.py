@@ -42,7 +42,7 @@ class RayShards:
         """
         workers, threads = min(self.workers, len(shards)), recipe.config.threads
         try:
-            with _connected(cpus=workers * threads):
+            with connected(cpus=workers * threads):
                 work = ray.data.from_items(
                     [{"shard": number, "users": list(each.users), "path": str(each.path)}
                      for number, each in enumerate(shards)],
@@ -73,7 +73,7 @@ class _Actor:
 
 
 @contextmanager
-def _connected(cpus: int) -> Iterator[None]:
+def connected(cpus: int) -> Iterator[None]:
     """Ray, connected: a session that is there already is used and left as it is."""
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.ERROR)
