@@ -12,7 +12,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo run claims serve ui test lint format types imports compile clean
+.PHONY: help setup setup-dev demo run claims serve refresh ui test lint format types imports compile clean
 
 help:  ## List the commands
 	@awk 'BEGIN {FS = ":.*?## "} /^[a-zA-Z_-]+:.*?## / {printf "  \033[36m%-11s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ claims: setup  ## Test the ten claims on a dataset: make claims DATASET=amazon-b
 
 serve: setup  ## Serve the newest run: Triton and the KServe transformer on loopback
 	@$(BIN)/reaseq serve $(ARGS)
+
+refresh: setup  ## Infer again for the users who did something since the newest run, into its feature store
+	@$(BIN)/reaseq refresh $(ARGS)
 
 ui: setup  ## MLflow's pages over the local runs
 	@$(BIN)/reaseq ui $(ARGS)

@@ -24,8 +24,8 @@ from sklearn.linear_model import LogisticRegression
 from reaseq import config
 from reaseq.artifacts import Artifact, Workspace, open_artifact
 from reaseq.behavior.denoiser import load_denoiser
+from reaseq.behavior.fitted import REFIT
 from reaseq.behavior.slots import gather_sequences, insert_masks
-from reaseq.behavior.stage import REFIT
 from reaseq.config import RunConfig
 from reaseq.data.dataset import Dataset, Impressions
 from reaseq.evaluation import metrics

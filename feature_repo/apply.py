@@ -95,7 +95,7 @@ def materialise(
     views = feature_views(folder / "sources", max_age or {})
     service = feature_service(ranker_version, views, tags or {})
     try:
-        with _quiet():
+        with quiet():
             with _timed(seconds, "apply"):
                 store = FeatureStore(repo_path=str(folder))
                 store.apply([USER, ITEM, *views, service])
@@ -124,7 +124,7 @@ def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep Feast's chatter off standard output, which belongs to the command line."""
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")

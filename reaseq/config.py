@@ -156,6 +156,18 @@ class BehaviorConfig(Section):
     """Users with fewer events before the snapshot get no inferences."""
 
 
+class RefreshConfig(Section):
+    """Near-line refresh of inferred behaviours, between two runs: whose are inferred again, and whose are not."""
+
+    events: int = Field(5, ge=1)
+    """New events since a user's last inference that call for another: a tenth of the history that a denoiser reads."""
+    older_than_days: float = Field(7.0, gt=0)
+    """Age at which an inference is made again without new events: by then the slots that stood at and after its
+    snapshot lie in the past, and items are popular that it did not know."""
+    min_events: int = Field(3, ge=1)
+    """Users with fewer events before the snapshot get none: so short a history says too little to infer from."""
+
+
 class RankingConfig(Section):
     id_dim: int = 32
     content_dim: int = 64
@@ -262,6 +274,7 @@ class RunConfig(Section):
     knowledge: KnowledgeConfig = KnowledgeConfig()
     representation: RepresentationConfig = RepresentationConfig()
     behavior: BehaviorConfig = BehaviorConfig()
+    refresh: RefreshConfig = RefreshConfig()
     ranking: RankingConfig = RankingConfig()
     sequential: SequentialConfig = SequentialConfig()
     baselines: BaselineConfig = BaselineConfig()

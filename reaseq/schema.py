@@ -146,6 +146,16 @@ INFERRED_BEHAVIORS = pa.schema(  # sorted by (user_id, snapshot); one row per us
     ]
 )
 
+REFRESHED_USERS = pa.schema(  # sorted by user_id; one row per user with an event before the refresh's snapshot
+    [
+        pa.field("user_id", pa.string(), nullable=False),
+        pa.field("outcome", pa.string(), nullable=False),  # refreshed, nothing_found, fresh_enough, too_few_events
+        pa.field("events", pa.int64(), nullable=False),  # before the snapshot
+        pa.field("new_events", pa.int64(), nullable=False),  # of these, since the last inference before this refresh
+        pa.field("inferred_at", TIMESTAMP),  # snapshot of the user's newest inference, this refresh's included
+    ]
+)
+
 PREDICTIONS = pa.schema(  # one row per impression of the split, in the order of `impressions`
     [
         pa.field("request_id", pa.string(), nullable=False),

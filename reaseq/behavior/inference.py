@@ -1,6 +1,7 @@
 """Inferring behaviours for the users of one snapshot, chunk by chunk; finished chunks survive a killed process."""
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -143,6 +144,11 @@ def infer_resumably(work: list[Work], scratch: Path) -> tuple[pa.Table, int]:
     for path, (each, _, users) in progress.track(todo, "inferring behaviours", total=len(paths), done=done):
         with whole(path) as partial:
             pq.write_table(each.inferrer.infer(each.view, users), partial)
+    return collect(paths)
+
+
+def collect(paths: Sequence[Path]) -> tuple[pa.Table, int]:
+    """What chunks hold: (rows sorted by user and snapshot, forwards)."""
     tables = [pq.read_table(path) for path in paths]
     forwards = sum(int((table.schema.metadata or {}).get(FORWARDS, b"0")) for table in tables)
     rows = [table.replace_schema_metadata(None) for table in tables] or [INFERRED_BEHAVIORS.empty_table()]

@@ -13,16 +13,16 @@ from reaseq.artifacts import Artifact, Draft, Workspace, build, write_text
 from reaseq.behavior.calibration import calibrate
 from reaseq.behavior.configuration import ReaSeqDenoiserConfig
 from reaseq.behavior.corpus import SMALLEST, Corpus
-from reaseq.behavior.denoiser import ReaSeqDenoiser, load_denoiser, place, save_denoiser
+from reaseq.behavior.denoiser import ReaSeqDenoiser, place, save_denoiser
 from reaseq.behavior.determinism import deterministic_torch
 from reaseq.behavior.errors import BehaviorError
+from reaseq.behavior.fitted import REFIT, folder_at, gbr_version, inference_settings, open_catalogue, open_inferrer
 from reaseq.behavior.grounding import Catalogue
-from reaseq.behavior.inference import Inferrer, View, Work, infer_resumably, rules_of
+from reaseq.behavior.inference import View, Work, infer_resumably, rules_of
 from reaseq.behavior.inpainting import Inpainting
-from reaseq.behavior.sampler import Sampler
 from reaseq.behavior.snapshots import Schedule, schedule, serving_pairs
 from reaseq.behavior.training import STAGE, Objective, Tables, denoising, fit
-from reaseq.config import Json, RunConfig, digest
+from reaseq.config import Json, RunConfig
 from reaseq.data import Dataset, EventLog
 from reaseq.representation import ItemVectors
 from reaseq.schema import INFERRED_BEHAVIORS, SPLITS, VECTOR_DIM
@@ -40,9 +40,6 @@ class Learner:
     serves: bool
     """Whether it is fitted further for the snapshots after training."""
 
-
-REFIT = "refit"
-"""Folder of the denoiser that was fitted further, and the fact that tells of it."""
 
 DENOISER = Learner("denoiser", ReaSeqDenoiser, ReaSeqDenoiserConfig, denoising, Inpainting, serves=True)
 
@@ -92,16 +89,15 @@ def infer_behaviors(
     Raises:
         BehaviorError: the denoiser does not fit the item vectors.
     """
-    part = config.part("behavior") | {"device": config.device, "lag_hours": config.ranking.lag_hours}
 
     def write(draft: Draft) -> None:
         with deterministic_torch(config.threads, config.seed):
-            _infer(config, dataset, item_vectors, denoiser, digest([denoiser.digest, item_vectors.digest, part]), draft)
+            _infer(config, dataset, item_vectors, denoiser, draft)
 
     return build(
         out,
         kind="inferred_behaviors",
-        config=part,
+        config=inference_settings(config),
         inputs={"dataset": dataset, "item_vectors": item_vectors, "denoiser": denoiser},
         write=write,
         workspace=workspace,
@@ -109,7 +105,7 @@ def infer_behaviors(
 
 
 def _fit(learner: Learner, config: RunConfig, dataset: Artifact, item_vectors: Artifact, draft: Draft) -> None:
-    data, vectors = _open(dataset, item_vectors)
+    data, vectors = open_catalogue(dataset, item_vectors)
     behavior = config.behavior
     plan = snapshot_plan(config, data)
     log = data.log.only_train().before(plan.cut)
@@ -188,25 +184,22 @@ def _fit_on(
     }
 
 
-def _infer(
-    config: RunConfig, dataset: Artifact, item_vectors: Artifact, denoiser: Artifact, key: str, draft: Draft
-) -> None:
-    data, vectors = _open(dataset, item_vectors)
+def _infer(config: RunConfig, dataset: Artifact, item_vectors: Artifact, denoiser: Artifact, draft: Draft) -> None:
+    data, vectors = open_catalogue(dataset, item_vectors)
     behavior = config.behavior
     plan = snapshot_plan(config, data)
     log = _visible(data)
-    version = f"gbr-{key[:12]}"
+    rules = rules_of(behavior, log.before(plan.cut), vectors, data.category_index)
+    version = gbr_version(config, item_vectors, denoiser)
     wanted = _pairs(data, plan, config.ranking.lag_hours)
-    made = inferrers(config, data, vectors, denoiser, plan.cut, version)
-    rules = made[plan.cut].rules
-    log = log.with_actions(made[plan.cut].sampler.model.config.action_names)  # a refit tells the same ones apart
+    folders = [folder_at(denoiser, time) for time in plan.snapshots]
+    inferrers = {
+        folder: open_inferrer(folder, config, data, vectors, rules, version) for folder in dict.fromkeys(folders)
+    }
+    log = log.with_actions(inferrers[folders[0]].sampler.model.config.action_names)  # a refit tells the same ones apart
     work = [
-        Work(
-            serving_at(made, time),
-            View.at(number, time, log, vectors, data.category_index),
-            wanted[number],
-        )
-        for number, time in enumerate(plan.snapshots)
+        Work(inferrers[folder], View.at(number, time, log, vectors, data.category_index), wanted[number])
+        for number, (folder, time) in enumerate(zip(folders, plan.snapshots, strict=True))
     ]
     table, forwards = infer_resumably(work, draft.scratch)
     draft.write_table("inferred_behaviors.parquet", table, INFERRED_BEHAVIORS)
@@ -229,41 +222,6 @@ def _infer(
             f"inferred behaviours: {pairs - rows} of {pairs} (user, snapshot) pairs have no row, most for fewer "
             f"than {behavior.min_events} events before the snapshot"
         )
-
-
-def inferrers(
-    config: RunConfig, data: Dataset, vectors: ItemVectors, denoiser: Artifact, cut: int, version: str
-) -> dict[int, Inferrer]:
-    """By the time before which its events lay (µs), what infers with each of the denoiser's fits.
-
-    Raises:
-        BehaviorError: the denoiser does not fit the item vectors.
-    """
-    behavior = config.behavior
-    rules = rules_of(behavior, _visible(data).before(cut), vectors, data.category_index)
-    fitted = {cut: denoiser.path}
-    if REFIT in denoiser.facts:
-        fitted[int(denoiser.facts[REFIT]["cut"])] = denoiser.path / REFIT
-    made = {}
-    for time, folder in fitted.items():
-        sampler = Sampler.of(_load(folder, vectors, config.device), behavior, config.seed)
-        made[time] = Inferrer(sampler, vectors, data.item_ids, rules, behavior, version)
-    return made
-
-
-def serving_at(made: dict[int, Inferrer], snapshot: int) -> Inferrer:
-    """Of `inferrers`, the one that infers at the snapshot (µs): it saw the most, and nothing at or after it."""
-    return made[max(cut for cut in made if cut <= snapshot)]
-
-
-def _load(folder: Path, vectors: ItemVectors, device: str) -> ReaSeqDenoiser:
-    model = place(load_denoiser(folder), device)
-    if (model.config.levels, model.config.codebook_size) != vectors.centroids.shape[:2]:
-        raise BehaviorError(
-            f"denoiser {folder} reads {model.config.levels} codes of {model.config.codebook_size}, the item vectors "
-            f"have {vectors.centroids.shape[:2]}; fit the denoiser on these item vectors."
-        )
-    return model
 
 
 def snapshot_plan(config: RunConfig, data: Dataset) -> Schedule:
@@ -289,16 +247,6 @@ def _pairs(data: Dataset, plan: Schedule, lag_hours: float) -> list[np.ndarray]:
     wanted = [pairs[pairs[:, 1] == number, 0] for number in range(len(plan.snapshots))]
     wanted[-1] = np.arange(len(data.log.user_ids))
     return wanted
-
-
-def _open(dataset: Artifact, item_vectors: Artifact) -> tuple[Dataset, ItemVectors]:
-    data, vectors = Dataset.open(dataset), ItemVectors.open(item_vectors)
-    if len(vectors.z) != len(data.item_ids) + 1:
-        raise BehaviorError(
-            f"item_vectors.parquet of {item_vectors.path} has {len(vectors.z) - 1} rows and the dataset {dataset.path} "
-            f"has {len(data.item_ids)} items; make the item vectors from this dataset."
-        )
-    return data, vectors
 
 
 def _summary(table: pa.Table, work: list[Work], data: Dataset, vectors: ItemVectors) -> Json:

@@ -1,10 +1,13 @@
 """`reaseq …`: the outermost layer. Commands parse, call and print; what they call lives in the packages below.
 
-reaseq run    the whole path, from raw files to an answer from Triton
-reaseq serve  Triton and the KServe transformer for a run, on loopback
-reaseq rank   rank candidates for one user
-reaseq show   an item's knowledge and neighbours; a user's timeline with the inferred behaviours; those of a whole run
-reaseq ui     MLflow's pages, and where the newest report is
+reaseq run      the whole path, from raw files to an answer from Triton
+reaseq claims   the ten claims on a dataset: arms, placebos, intervals, verdicts
+reaseq bench    inferred behaviours, measured: what they recover, whose they are, what they cost
+reaseq refresh  infer behaviours again for the users who need it, into the run's feature store
+reaseq serve    Triton and the KServe transformer for a run, on loopback
+reaseq rank     rank candidates for one user
+reaseq show     an item's knowledge and neighbours; a user's timeline with the inferred behaviours; those of a whole run
+reaseq ui       MLflow's pages, and where the newest report is
 """
 
 import os

@@ -96,6 +96,29 @@ def bench(
 
 
 @app.command()
+def refresh(
+    run: RunName = "latest",
+    snapshot: Annotated[
+        str, typer.Option("--snapshot", help="ISO time, UTC; events before it are seen. Default: after the last event.")
+    ] = "",
+    events: Annotated[int | None, typer.Option("--events", help="New events that make a user due.")] = None,
+    older_than: Annotated[
+        float | None, typer.Option("--older-than", help="Age of an inference, in days, that makes its user due.")
+    ] = None,
+    interactions: Annotated[
+        Path | None, typer.Option("--interactions", help="File of events since the run; may overlap with its log.")
+    ] = None,
+    ray: Annotated[bool, typer.Option("--ray", help="Spread the work by Ray Data.")] = False,
+    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Actors of --ray. Default: 2.")] = None,
+    runs: Runs = RUNS,
+) -> None:
+    """Infer behaviours again, at a later snapshot, for the users who need it, and bring them into the feature store."""
+    from reaseq.cli.refresh import refresh_run
+
+    refresh_run(runs.resolve(), run, snapshot, events, older_than, interactions, ray, workers)
+
+
+@app.command()
 def serve(
     run: RunName = "latest",
     port: Annotated[int, typer.Option("--port", help="Of the transformer.")] = 8080,

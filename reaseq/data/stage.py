@@ -7,6 +7,7 @@ makes none.
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -74,7 +75,7 @@ def _write(draft: Draft, config: RunConfig, source: Source, files: dict[str, Pat
     raw = source.read()
     clean = validate(raw)
     bad = tuple(replace(row, file=files[row.table].name) if row.table in files else row for row in clean.bad)
-    _judge(bad, clean, settings)
+    refuse_if_dirty(bad, clean.rows, settings)
     _write_quarantine(draft, bad)
     events = _events(clean, settings)
     times, origin = _times(raw, clean, events, settings)
@@ -82,8 +83,8 @@ def _write(draft: Draft, config: RunConfig, source: Source, files: dict[str, Pat
     split.check_parts(events.filter("positive")["split"], settings.split)
     shown, sampling = _impressions(raw, clean, events, times, config)
     draft.write_table("items.parquet", clean.items.to_arrow(), schema.ITEMS)
-    draft.write_table("interactions.parquet", _timed(events, schema.INTERACTIONS.names), schema.INTERACTIONS)
-    draft.write_table("impressions.parquet", _timed(shown, schema.IMPRESSIONS.names), schema.IMPRESSIONS)
+    draft.write_table("interactions.parquet", timed(events, schema.INTERACTIONS.names), schema.INTERACTIONS)
+    draft.write_table("impressions.parquet", timed(shown, schema.IMPRESSIONS.names), schema.IMPRESSIONS)
     if raw.beyond_log is not None:
         draft.write_table("beyond_log.parquet", raw.beyond_log, schema.BEYOND_LOG)
     draft.facts.update(
@@ -167,13 +168,17 @@ def _impressions(
     return built, facts
 
 
-def _judge(bad: tuple[BadRow, ...], clean: Clean, settings: DataConfig) -> None:
+def refuse_if_dirty(bad: tuple[BadRow, ...], read: Mapping[str, int], settings: DataConfig) -> None:
     """Refuse a source that is dirtier than the configuration allows.
+
+    Args:
+        bad: its bad rows.
+        read: rows of each table, bad ones included.
 
     Raises:
         BadRowsError: it names the reasons, their counts and a few rows.
     """
-    for table, rows in clean.rows.items():
+    for table, rows in read.items():
         of_table = [row for row in bad if row.table == table]
         share = len(of_table) / max(rows, 1)
         refused = settings.bad_rows == "refuse" and of_table
@@ -223,7 +228,8 @@ def _by_split(frame: pl.DataFrame) -> dict[str, int]:
     return {name: int((frame["split"] == name).sum()) for name in schema.SPLITS}
 
 
-def _timed(frame: pl.DataFrame, names: list[str]) -> pa.Table:
+def timed(frame: pl.DataFrame, names: list[str]) -> pa.Table:
+    """The named columns, `timestamp` (int64 µs) as the schema has it."""
     table = frame.select(names).to_arrow()
     place = table.schema.get_field_index("timestamp")
     return table.set_column(place, "timestamp", table.column("timestamp").cast(schema.TIMESTAMP))

@@ -1,6 +1,6 @@
 """From whatever a source writes as a time to microseconds since the epoch, UTC."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
@@ -60,6 +60,11 @@ def parse_date(text: str, setting: str) -> int:
         raise DataError(f"{setting}: {text!r} is no ISO date; write it as 2014-03-07 or 2014-03-07T12:00:00.") from None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return int(moment.timestamp()) * 1_000_000 + moment.microsecond
+
+
+def as_text(microseconds: int) -> str:
+    """A moment for a person to read, in UTC, such as `2014-03-07T12:00:00.000001`; `parse_date` takes it back."""
+    return (datetime(1970, 1, 1) + timedelta(microseconds=microseconds)).isoformat()  # floats would round it
 
 
 def _scaled(whole: pl.Series, real: pl.Series, unit: str) -> pl.Series:

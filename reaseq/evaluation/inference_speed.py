@@ -15,17 +15,14 @@ import torch
 
 from reaseq import progress
 from reaseq.artifacts import Artifact
-from reaseq.behavior.denoiser import load_denoiser, place
 from reaseq.behavior.determinism import deterministic_torch
+from reaseq.behavior.fitted import folder_at, open_catalogue, open_inferrer
 from reaseq.behavior.inference import Inferrer, View, rules_of
-from reaseq.behavior.sampler import Sampler
 from reaseq.behavior.slots import gather_sequences, insert_masks
-from reaseq.behavior.stage import REFIT, snapshot_plan
+from reaseq.behavior.stage import snapshot_plan
 from reaseq.config import Json, RunConfig
-from reaseq.data.dataset import Dataset
 from reaseq.evaluation.claims.hiding import visible
 from reaseq.evaluation.errors import EvaluationError
-from reaseq.representation.vectors import ItemVectors
 
 _MIB = 1 << 20
 
@@ -65,15 +62,13 @@ def inference_speed(
     Raises:
         EvaluationError: no user has enough events before the snapshot.
     """
-    data, vectors, behavior = Dataset.open(dataset), ItemVectors.open(item_vectors), config.behavior
-    refit = denoiser.facts.get(REFIT)
-    model = place(load_denoiser(denoiser.path / REFIT if refit else denoiser.path), config.device)
-    log = visible(data).with_actions(model.config.action_names)
+    (data, vectors), behavior = open_catalogue(dataset, item_vectors), config.behavior
+    log, snapshot = visible(data), snapshot_plan(config, data).snapshots[-1]
     with deterministic_torch(config.threads, config.seed):
-        snapshot = snapshot_plan(config, data).snapshots[-1]
-        view = View.at(0, snapshot, log, vectors, data.category_index)
         rules = rules_of(behavior, log.before(int(denoiser.facts["cut"])), vectors, data.category_index)
-        inferrer = Inferrer(Sampler.of(model, behavior, config.seed), vectors, data.item_ids, rules, behavior, "timed")
+        inferrer = open_inferrer(folder_at(denoiser, snapshot), config, data, vectors, rules, "timed")
+        log = log.with_actions(inferrer.sampler.model.config.action_names)
+        view = View.at(0, snapshot, log, vectors, data.category_index)
         chunks = inferrer.chunks(view, np.arange(len(log.user_ids)))
         if users and chunks:
             every = max(1, round(sum(map(len, chunks)) / users))

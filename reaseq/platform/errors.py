@@ -15,5 +15,9 @@ class RegistryError(PlatformError):
     """A model version or alias is unknown, or its files are not those that were registered."""
 
 
+class ScaleOutError(PlatformError):
+    """Ray can't be started or reached, or its actors died."""
+
+
 class FeatureStoreError(PlatformError):
     """The feature store can't be reached, was never applied, or lost rows."""

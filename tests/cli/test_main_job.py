@@ -18,6 +18,7 @@ import pytest
 from reaseq.artifacts import open_artifact
 from reaseq.errors import ArtifactError
 from reaseq.platform import registry
+from reaseq.platform.features import OnlineFeatures
 from reaseq.ranking.bundle import Bundle
 from serving.oip import infer_body
 from tests.cli.conftest import Done
@@ -90,6 +91,31 @@ def test_show_item_and_show_user_tell_what_the_run_knows(done: Done) -> None:
     assert shown.returncode == 0
     assert f"Log of {user}" in shown.stdout
     assert "Inferred at" in shown.stdout
+
+
+def test_a_refresh_brings_a_users_newer_events_to_the_store_once(done: Done, tmp_path: Path) -> None:
+    inferred = open_artifact(next(done.folder.glob("pipeline/*/behavior-inference/inferred_behaviors")))
+    user = inferred.table("inferred_behaviors.parquet", ["user_id"])[0][0].as_py()
+    store = OnlineFeatures(next(done.folder.glob("pipeline/*/registration/feature_store")), "ranker_v1")
+    before = store.user(user)
+    items = before.row.inferred_items[:3]
+    days = [f"2030-01-0{day}" for day in (1, 2, 3)]
+    rows = [f"{who},{item},{day}" for who in (user, "newcomer") for item, day in zip(items, days, strict=True)]
+    (tmp_path / "newer.csv").write_text("\n".join(["user_id,item_id,timestamp", *rows, f"cold,{items[0]},2030-01-01"]))
+    words = ("refresh", "--interactions", str(tmp_path / "newer.csv"), "--events", "3", "--runs", str(done.runs))
+    first, second = reaseq(*words, "--older-than", "9999"), reaseq(*words, "--older-than", "9999")
+    assert first.returncode == second.returncode == 0, first.stderr + second.stderr
+    assert "Refresh of run" in first.stdout
+    assert "0 rows written" in second.stdout
+    after = store.user(user)
+    assert after.inferred_snapshot == 1_893_628_800_000_001  # just after 3 January 2030
+    assert after.inferred_version == before.inferred_version
+    assert not set(after.row.inferred_items) & set(items)  # the log holds them by now
+    assert store.user("newcomer").inferred_snapshot == after.inferred_snapshot
+    assert store.user("cold").row is None
+    told = json.loads((done.folder / "refreshes" / "20300103T000000000001Z.json").read_text())
+    assert told["outcomes"]["refreshed"] + told["outcomes"]["nothing_found"] >= 2
+    assert told["outcomes"]["too_few_events"] >= 1
 
 
 def test_unknown_ids_and_runs_are_one_paragraph_and_no_traceback(done: Done) -> None:

@@ -41,6 +41,20 @@ def test_a_missing_column_is_named_with_those_that_are_there(tmp_path: Path) -> 
     assert_refused(told, ["title", "items.csv", "name"])
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--workers", "2"], ["--workers", "add --ray"]),
+        (["--events", "0"], ["--events 0"]),
+        (["--older-than", "-1"], ["--older-than -1", "days"]),
+        (["--snapshot", "yesterday"], ["--snapshot", "yesterday", "ISO"]),
+        ([], ["'latest'", "make demo"]),
+    ],
+)
+def test_a_refresh_is_refused_in_one_paragraph(tmp_path: Path, words: list[str], expected: list[str]) -> None:
+    assert_refused(reaseq("refresh", "--runs", str(tmp_path / "runs"), *words), expected)
+
+
 def assert_refused(told, expected: list[str]) -> None:
     assert told.returncode == 1, told.stdout + told.stderr
     assert told.stderr.startswith("error: ")

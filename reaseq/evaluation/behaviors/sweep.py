@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from reaseq import progress
 from reaseq.artifacts import Artifact
 from reaseq.behavior.determinism import deterministic_torch
-from reaseq.behavior.inference import Inferrer, View
+from reaseq.behavior.fitted import folder_at, open_catalogue, open_inferrer
+from reaseq.behavior.inference import Inferrer, View, rules_of
 from reaseq.behavior.sampler import Sampler
-from reaseq.behavior.stage import inferrers, serving_at
 from reaseq.config import RunConfig
 from reaseq.data.dataset import Dataset, EventLog
 from reaseq.evaluation.claims.cases import Cases
@@ -37,7 +37,6 @@ from reaseq.evaluation.claims.recovery import (
 )
 from reaseq.evaluation.metrics import Ints
 from reaseq.ranking.sequential.counting import ItemToItem, Popularity
-from reaseq.representation.vectors import ItemVectors
 
 USERS, STEPS, GUIDANCE = 200, (1, 2, 4, 8), (0.0, 0.5, 1.0, 2.0)
 _DRAW, _TIES = 0x5EE9, 0x71E5  # streams of random numbers drawn from the seed
@@ -103,13 +102,14 @@ def sweep(
     Raises:
         BehaviorError: the denoiser does not fit the item vectors.
     """
-    data, vectors = Dataset.open(dataset), ItemVectors.open(item_vectors)
+    data, vectors = open_catalogue(dataset, item_vectors)
     if config.device == "cuda" and not torch.cuda.is_available():
         config = config.model_copy(update={"device": "cpu"})
     with deterministic_torch(config.threads, config.seed):
-        cut = int(denoiser.facts["cut"])
-        inferrer = serving_at(inferrers(config, data, vectors, denoiser, cut, "sweep"), snapshot)
-        log = visible(data).with_actions(inferrer.sampler.model.config.action_names)
+        log = visible(data)
+        rules = rules_of(config.behavior, log.before(int(denoiser.facts["cut"])), vectors, data.category_index)
+        inferrer = open_inferrer(folder_at(denoiser, snapshot), config, data, vectors, rules, "sweep")
+        log = log.with_actions(inferrer.sampler.model.config.action_names)
         view = View.at(0, snapshot, log, vectors, data.category_index)
         cases = _cases(data, view.log, config, users)
         if not len(cases):

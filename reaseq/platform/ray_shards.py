@@ -1,0 +1,113 @@
+"""Ray Data as the one who does a refresh's shards: actors that open the recipe once and then take shard after shard.
+
+Where `RAY_ADDRESS` names a cluster, its machines do the work; they must see the artifacts and the workspace under the
+same paths (a shared volume). Otherwise Ray is started on this machine, on loopback, and stopped afterwards. What
+travels is small: the recipe once to each actor, lists of users to it and a number back. Rows go from the actor to their
+file.
+"""
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what goes wrong comes back as an exception
+
+import ray
+import ray.data
+from ray.exceptions import RayError
+
+from reaseq.behavior.refresh import Recipe, Shard, Worker
+from reaseq.errors import ReaSeqError
+from reaseq.platform.errors import ScaleOutError
+
+_STORE = 256 << 20  # bytes of Ray's object store on this machine: only small things travel
+
+
+@dataclass(frozen=True)
+class RayShards:
+    """Gets shards inferred by `workers` actors; a `RunShards` of `reaseq.behavior.refresh`."""
+
+    workers: int
+
+    def __call__(self, recipe: Recipe, shards: Sequence[Shard]) -> Iterator[int]:
+        """The number of each shard that is done, as it is done.
+
+        Raises:
+            ScaleOutError: Ray can't be started or reached, or an actor died again and again.
+            ReaSeqError: whatever an actor raised.
+        """
+        workers, threads = min(self.workers, len(shards)), recipe.config.threads
+        try:
+            with connected(cpus=workers * threads):
+                work = ray.data.from_items(
+                    [{"shard": number, "users": list(each.users), "path": str(each.path)}
+                     for number, each in enumerate(shards)],
+                    override_num_blocks=len(shards),
+                )  # fmt: skip
+                done = work.map(
+                    _Actor,  # type: ignore[arg-type]  # Ray takes a class of callables, too
+                    fn_constructor_args=(recipe,),
+                    compute=ray.data.ActorPoolStrategy(size=workers),
+                    num_cpus=threads,
+                    num_gpus=1 if recipe.config.device == "cuda" else None,
+                )
+                for row in done.iter_rows():
+                    yield row["shard"]
+        except (RayError, ConnectionError, RuntimeError) as error:
+            raise _explained(error) from error
+
+
+class _Actor:
+    def __init__(self, recipe: Recipe):
+        self._worker = Worker(recipe)
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        from pathlib import Path
+
+        self._worker.infer(Shard(tuple(row["users"]), Path(row["path"])))
+        return {"shard": row["shard"]}
+
+
+@contextmanager
+def connected(cpus: int) -> Iterator[None]:
+    """Ray, connected: a session that is there already is used and left as it is."""
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False  # the command line shows its own
+    if ray.is_initialized():
+        yield
+        return
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(**quiet)
+    else:
+        ray.init(
+            num_cpus=cpus,
+            include_dashboard=False,
+            object_store_memory=_STORE,
+            _node_ip_address="127.0.0.1",
+            **quiet,
+        )
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _explained(error: BaseException) -> ReaSeqError:
+    """An actor's own error where there is one behind Ray's."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ReaSeqError):
+            return cause
+        cause = getattr(cause, "cause", None) or cause.__cause__
+    reason = str(error).strip().splitlines()
+    return ScaleOutError(
+        f"Ray could not do the work: {type(error).__name__}: {reason[-1] if reason else 'no reason given'}. Finished "
+        "shards are kept: start the same again to go on, with fewer --workers if memory was short, or without --ray."
+    )
