@@ -166,23 +166,17 @@ def place(model: Model, device: str) -> Model:
     return model
 
 
-def hold_fixed(model: Model) -> Model:
-    """Hold weights that do not learn, an LLM's beneath its adapters, in the type that it computes in; in place."""
-    if model.config.bfloat16:
-        for parameter in model.blocks.parameters():
-            if not parameter.requires_grad:
-                parameter.data = parameter.data.to(torch.bfloat16)
-    return model
-
-
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Hugging Face draws a bar for each file; ours are told through `reaseq.progress`."""
-    shown = transformers_logging.is_progress_bar_enabled()
+    """Hugging Face draws a bar for each file and reports on weights; ours are told through `reaseq.progress`, and
+    weights that are not as they should be are an error."""
+    shown, verbosity = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
     transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
     try:
         yield
     finally:
+        transformers_logging.set_verbosity(verbosity)
         if shown:
             transformers_logging.enable_progress_bar()
 
@@ -221,4 +215,6 @@ def load_model(folder: Path, kind: type[Model]) -> Model:
     said = model.config.architectures
     if said != [kind.__name__]:  # a denoiser and a decoder have weights of the same names and shapes
         raise BehaviorError(f"{folder} holds a model of {said}, and {kind.__name__} is wanted.")
-    return hold_fixed(model.eval())
+    if isinstance(model.blocks, LlmBlocks):
+        model.blocks.fix_beneath_adapters()
+    return model.eval()

@@ -42,13 +42,14 @@ class LlmBlocks(nn.Module):
 
     def __init__(self, config: ReaSeqDenoiserConfig, llm: PreTrainedModel | None = None):
         super().__init__()
+        self.adapted = config.lora_rank > 0
         self.depth, self.lower = config.num_hidden_layers, config.bfloat16
         if llm is None:
             shape = AutoConfig.for_model(**cast(dict[str, Any], config.llm))
             llm = cast(PreTrainedModel, AutoModel.from_config(shape, attn_implementation="sdpa"))
         llm.set_input_embeddings(nn.Identity())
         self.llm = llm
-        if config.lora_rank:
+        if self.adapted:
             _add_adapters(llm, config.lora_rank)
         if config.dropout:
             for name, layer in llm.named_modules():
@@ -66,6 +67,14 @@ class LlmBlocks(nn.Module):
         if present is None:
             present = places.new_ones(len(x), kept[0].keys.shape[2], dtype=torch.bool)
         return self._computed(x, present, _positions(x, present).gather(1, places), _Replacing(kept, places))
+
+    def fix_beneath_adapters(self) -> None:
+        """Where there are adapters, nothing else of the LLM learns, and is held in the type that it computes in. To be
+        said again after loading, which makes weights anew."""
+        for name, parameter in self.llm.named_parameters():
+            if self.adapted and ".lora_" not in name:
+                parameter.requires_grad_(False)
+                parameter.data = parameter.data.to(torch.bfloat16 if self.lower else torch.float32)
 
     def _computed(self, x: Tensor, present: Tensor | None, positions: Tensor, cache: Cache | None) -> Tensor:
         if present is None:
@@ -126,7 +135,7 @@ def _positions(x: Tensor, present: Tensor | None) -> Tensor:
 
 
 def _add_adapters(llm: PreTrainedModel, rank: int) -> None:
-    """In place; nothing else of the LLM learns from then on. Adapters start as no change, and learn in float32."""
+    """In place. Adapters start as no change."""
     from peft import LoraConfig, inject_adapter_in_model
 
     settings = LoraConfig(r=rank, lora_alpha=round(ADAPTER_SCALE * rank), target_modules=list(ADAPTED), bias="none")
@@ -135,4 +144,3 @@ def _add_adapters(llm: PreTrainedModel, rank: int) -> None:
         for name in ("lora_A", "lora_B"):
             for layer in getattr(module, name, nn.ModuleDict()).values():
                 layer._is_hf_initialized = True  # its B is zero, and `post_init` would draw it
-                layer.float()

@@ -13,8 +13,9 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
 
 from reaseq.behavior.configuration import ReaSeqDenoiserConfig
-from reaseq.behavior.denoiser import ReaSeqDenoiser, hold_fixed, quiet
+from reaseq.behavior.denoiser import ReaSeqDenoiser, quiet
 from reaseq.behavior.errors import BehaviorError
+from reaseq.behavior.llm_blocks import LlmBlocks
 from reaseq.config import BehaviorConfig, Json
 from reaseq.pretrained import CheckpointNotFoundError, digest_of_files, find_checkpoint, hub_note
 
@@ -61,7 +62,9 @@ def denoiser_on_llm(behavior: BehaviorConfig, **shape: Any) -> ReaSeqDenoiser:
         embedding_norm=words.detach().norm(dim=-1).square().mean().sqrt().item(),
         **shape,
     )
-    return hold_fixed(ReaSeqDenoiser(config, llm))
+    model = ReaSeqDenoiser(config, llm)
+    cast(LlmBlocks, model.blocks).fix_beneath_adapters()
+    return model
 
 
 def _open(name: str) -> PreTrainedModel:
