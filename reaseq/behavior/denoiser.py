@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import logging as transformers_logging
 
-from reaseq.behavior.blocks import Block, Blocks, KeysValues
+from reaseq.behavior.blocks import Backbone, Block, Blocks, KeysValues
 from reaseq.behavior.configuration import ReaSeqDenoiserConfig
 from reaseq.behavior.embedding import SlotEmbedding
 from reaseq.behavior.errors import BehaviorError
@@ -51,7 +51,7 @@ class ReaSeqDenoiser(PreTrainedModel):
         """`llm`: whose blocks it takes over, where the configuration asks for an LLM's; None makes them anew."""
         super().__init__(config)
         self.embedding = SlotEmbedding(config)
-        self.blocks: Blocks | LlmBlocks = Blocks(config) if config.llm is None else LlmBlocks(config, llm)
+        self.blocks: Backbone = Blocks(config) if config.llm is None else LlmBlocks(config, llm)
         self.norm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
         self.head = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
         self.context_gain = nn.Parameter(torch.empty(config.levels, 1))

@@ -191,6 +191,8 @@ def test_bfloat16_computes_nearly_the_same_and_holds_what_does_not_learn_in_it(q
     assert rounded.dtype == torch.float32
     assert not torch.equal(rounded[0], exact[0])
     assert torch.allclose(rounded[0], exact[0], atol=0.05)
+    sampled, _ = _sample(low, [0, 1], refresh=2)  # keys and values are kept in types of their own
+    assert ((sampled.codes >= 0) & (sampled.codes < SIZE)).all()
 
 
 def _gradients(model: ReaSeqDenoiser, device: str = "cpu") -> tuple[Tensor, dict[str, Tensor]]:
