@@ -13,9 +13,17 @@ A preset is a set of overrides over the defaults below, and the defaults are tho
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from reaseq.errors import ConfigError
 
@@ -113,7 +121,20 @@ class RepresentationConfig(Section):
     codebook_size: int = 256
 
 
+SCRATCH = "scratch"
+_OF_AN_LLM = ("backbone", "lora_rank", "bfloat16")
+
+
 class BehaviorConfig(Section):
+    backbone: str = Field(SCRATCH, pattern=r"^(scratch|hf:.+)$")
+    """The denoiser's blocks: `scratch`, or `hf:<name or folder>`, those of a pretrained decoder LLM (docs/denoiser.md);
+    the LLM's own width, layers and heads then count, and not those set here."""
+    lora_rank: int = Field(0, ge=0)
+    """Rank of the LLM's adapters, which alone learn; 0 lets all of its weights learn."""
+    bfloat16: bool = False
+    """Whether the LLM computes in bfloat16; what learns is kept in float32."""
+    gradient_checkpointing: bool = False
+    """Whether fitting computes each block twice in order to store less: about a third slower."""
     d_model: int = 256
     layers: int = 4
     heads: int = 4
@@ -154,6 +175,21 @@ class BehaviorConfig(Section):
     consistency_percentile: float = 5.0
     min_events: int = 2
     """Users with fewer events before the snapshot get no inferences."""
+
+    @model_validator(mode="after")
+    def _of_an_llm(self) -> Self:
+        for name in _OF_AN_LLM[1:]:
+            if self.backbone == SCRATCH and getattr(self, name):
+                raise ValueError(f"{name} is for the LLM of behavior.backbone=hf:…, and it is {SCRATCH!r}")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _keyed_as_before(self, serialize: SerializerFunctionWrapHandler) -> Json:
+        """Without what came later, where it has its default: keys of artifacts stay what they were without it."""
+        whole: Json = serialize(self)
+        fields = type(self).model_fields
+        later = (*_OF_AN_LLM, "gradient_checkpointing")
+        return {name: value for name, value in whole.items() if name not in later or value != fields[name].default}
 
 
 class RefreshConfig(Section):

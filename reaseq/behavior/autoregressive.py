@@ -15,8 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from reaseq.behavior.blocks import Block, Blocks, KeysValues
 from reaseq.behavior.configuration import ReaSeqDenoiserConfig
-from reaseq.behavior.denoiser import LEAST_WEIGHT, KeysValues, ReaSeqDenoiser
+from reaseq.behavior.denoiser import ReaSeqDenoiser
+from reaseq.behavior.embedding import LEAST_WEIGHT
 from reaseq.behavior.slots import SlotBatch
 
 
@@ -39,6 +41,8 @@ class ReaSeqDecoder(ReaSeqDenoiser):
     config_class = ReaSeqDecoderConfig
     base_model_prefix = "decoder"
 
+    blocks: Blocks
+
     def forward(self, batch: SlotBatch, wanted: Tensor | None = None, kept: list[KeysValues] | None = None) -> Tensor:
         """[B, S, L, d]; those of absent slots, which stand at the end, mean nothing. The rest as of the denoiser."""
         x = self.tokens(batch)[:, :-1]  # nothing follows the last one
@@ -50,6 +54,11 @@ class ReaSeqDecoder(ReaSeqDenoiser):
         if wanted is None:
             return hidden
         return hidden.gather(1, wanted[..., None, None].expand(-1, -1, *hidden.shape[2:]))
+
+    @property
+    def layers(self) -> list[Block]:
+        """The blocks, first to last."""
+        return self.blocks.each
 
     def tokens(self, batch: SlotBatch) -> Tensor:
         """h⁰ of the start token and of every code [B, 1 + S·L, d]."""

@@ -1,5 +1,6 @@
 """A checkpoint of a fit: one safetensors file, so weights, moments and progress appear together or not at all.
 
+Weights that do not learn are in none: the model that is put together anew for the next start has them.
 Tensors are named `model/…`, `best/…` and `adam/<parameter>/<moment>`; the progress is JSON in the file's metadata.
 """
 
@@ -17,10 +18,22 @@ from reaseq.artifacts import whole
 FILE = "denoiser.checkpoint.safetensors"
 
 
+def learned_state(model: nn.Module) -> dict[str, Tensor]:
+    """The part of the model's state that fitting it can change."""
+    fixed = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    return {name: value for name, value in model.state_dict().items() if name not in fixed}
+
+
+def restore(model: nn.Module, learned: dict[str, Tensor]) -> None:
+    """Put a `learned_state` back."""
+    fixed = {name: parameter for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    model.load_state_dict(fixed | learned)
+
+
 def save_checkpoint(
     folder: Path, model: nn.Module, optimizer: torch.optim.AdamW, best: dict[str, Tensor], progress: dict[str, Any]
 ) -> None:
-    tensors = {f"model/{name}": value for name, value in model.state_dict().items()}
+    tensors = {f"model/{name}": value for name, value in learned_state(model).items()}
     tensors |= {f"best/{name}": value for name, value in best.items()}
     for name, parameter in model.named_parameters():
         for moment, value in optimizer.state[parameter].items():
@@ -43,7 +56,7 @@ def load_checkpoint(
         for key in file.keys():  # noqa: SIM118 (safe_open is no mapping)
             group, name = key.split("/", 1)
             groups[group][name] = file.get_tensor(key)
-    model.load_state_dict(groups["model"])
+    restore(model, groups["model"])
     for name, parameter in model.named_parameters():
         moments = {
             key.rsplit("/", 1)[1]: value for key, value in groups["adam"].items() if key.rsplit("/", 1)[0] == name

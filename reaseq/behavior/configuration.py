@@ -6,6 +6,7 @@ from typing import Any
 
 from transformers import PretrainedConfig
 
+from reaseq.config import Json
 from reaseq.schema import VECTOR_DIM
 
 GAP_BUCKETS = 26
@@ -30,6 +31,11 @@ class ReaSeqDenoiserConfig(PretrainedConfig):
         dropout: in training, share of what attention and SwiGLU of a block put out that is zeroed.
         action_names: actions that it tells apart, those of the events it was fitted on; index 0 is added for others.
         posterior_temperature: what the logits of its posterior over items are divided by, see `calibration`.
+        llm: configuration of the decoder LLM whose blocks it has, of its `hidden_size`, `num_hidden_layers` and
+            `num_attention_heads`; None: blocks of its own.
+        lora_rank: of the LLM's adapters; 0: it has none, and all of its weights learn.
+        bfloat16: whether the LLM computes in bfloat16.
+        embedding_norm: root mean square length that code embeddings start with.
     """
 
     model_type = "reaseq_denoiser"
@@ -49,6 +55,10 @@ class ReaSeqDenoiserConfig(PretrainedConfig):
         rms_norm_eps: float = 1e-6,
         dropout: float = 0.0,
         posterior_temperature: float = 1.0,
+        llm: Json | None = None,
+        lora_rank: int = 0,
+        bfloat16: bool = False,
+        embedding_norm: float = 1.0,
         **kwargs: Any,
     ):
         self.levels = levels
@@ -64,7 +74,19 @@ class ReaSeqDenoiserConfig(PretrainedConfig):
         self.rms_norm_eps = rms_norm_eps
         self.dropout = dropout
         self.posterior_temperature = posterior_temperature
+        self.llm = llm
+        self.lora_rank = lora_rank
+        self.bfloat16 = bfloat16
+        self.embedding_norm = embedding_norm
         super().__init__(**kwargs)
+
+    def to_dict(self) -> Json:
+        """Without what is said of an LLM where there is none, as such a model was always saved."""
+        whole: Json = super().to_dict()
+        if self.llm is None:
+            for name in ("llm", "lora_rank", "bfloat16", "embedding_norm"):
+                whole.pop(name, None)
+        return whole
 
     @property
     def mask_code(self) -> int:

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from reaseq.behavior.configuration import ReaSeqDenoiserConfig
-from reaseq.behavior.denoiser import LEAST_WEIGHT, KeysValues, ReaSeqDenoiser
+from reaseq.behavior.blocks import KeysValues
+from reaseq.behavior.denoiser import ReaSeqDenoiser
+from reaseq.behavior.embedding import LEAST_WEIGHT
 from reaseq.behavior.slots import SlotBatch
 
 
@@ -88,32 +89,22 @@ class Branch:
         places = wanted
         if index is not None:
             places = index.gather(1, wanted // levels) * levels + wanted % levels
-        keys = None
-        if not bool(batch.present.all()):
-            keys = batch.present.repeat_interleave(levels, 1)[:, None, None]
         wide = wanted[..., None].expand(-1, -1, h0.shape[-1])
         x = h0.flatten(1, 2).gather(1, wide)
-        for block, kept in zip(model.layers, self._kept, strict=True):
-            x = block.resumed(x, kept, places, keys)
         context = model.context_gain * (total / known.clamp(min=LEAST_WEIGHT))  # [B, 1, L, d]
-        x = model.head(model.norm(x)) + context.expand(-1, slots, -1, -1).flatten(1, 2).gather(1, wide)
+        context = context.expand(-1, slots, -1, -1).flatten(1, 2).gather(1, wide)
+        x = model.resumed(x, context, self._kept, places, batch)
         self._hidden = self._hidden.flatten(1, 2).scatter(1, wide, x).view(users, slots, levels, -1)
         self.work.forwards += 1
-        self.work.fixed += number * len(model.layers)
+        self.work.fixed += number * model.blocks.depth
         return self._hidden
 
     def _count_dense(self, codes: Tensor, rows: float) -> None:
         self.work.forwards += 1
-        layers, inserted = len(self.model.layers), codes.shape[1] * codes.shape[2]
+        layers, inserted = self.model.blocks.depth, codes.shape[1] * codes.shape[2]
         if self.index is None:
             self.work.fixed += rows * layers * inserted
-        else:  # the last block puts out the inserted slots alone
-            share = keys_values_share(self.model.config)
-            self.work.per_token += layers - 1 + share
-            self.work.fixed += (1 - share) * inserted
-
-
-def keys_values_share(config: ReaSeqDenoiserConfig) -> float:
-    """Share of a block's weights that keys and values take."""
-    width = config.hidden_size
-    return 2 * width / (4 * width + 3 * config.intermediate_size)
+        else:  # the inserted slots alone are asked for
+            unasked = self.model.blocks.unasked
+            self.work.per_token += layers - 1 + unasked
+            self.work.fixed += (1 - unasked) * inserted

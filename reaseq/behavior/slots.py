@@ -43,6 +43,11 @@ class SlotBatch:
     action: Tensor
     present: Tensor
 
+    @property
+    def present_tokens(self) -> Tensor | None:
+        """Bool [B, S·L]: tokens that may be attended to; None: all, which is faster than a mask that says so."""
+        return None if bool(self.present.all()) else self.present.repeat_interleave(self.codes.shape[2], 1)
+
     def to(self, device: torch.device | str) -> "SlotBatch":
         return SlotBatch(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
 

@@ -20,9 +20,10 @@ from reaseq.behavior.fitted import REFIT, folder_at, gbr_version, inference_sett
 from reaseq.behavior.grounding import Catalogue
 from reaseq.behavior.inference import View, Work, infer_resumably, rules_of
 from reaseq.behavior.inpainting import Inpainting
+from reaseq.behavior.llm_checkpoint import denoiser_on_llm, llm_identity
 from reaseq.behavior.snapshots import Schedule, schedule, serving_pairs
 from reaseq.behavior.training import STAGE, Objective, Tables, denoising, fit
-from reaseq.config import Json, RunConfig
+from reaseq.config import SCRATCH, Json, RunConfig
 from reaseq.data import Dataset, EventLog
 from reaseq.representation import ItemVectors
 from reaseq.schema import INFERRED_BEHAVIORS, SPLITS, VECTOR_DIM
@@ -50,9 +51,9 @@ def fit_denoiser(
     """Fit the denoiser on the earliest `behavior.fit_share` of the training events; makes a "denoiser" artifact.
 
     Raises:
-        BehaviorError: fewer than two users have two events before the cut, or the item vectors are of other items.
+        BehaviorError: fewer than two users have two events before the cut, the item vectors are of other items, or
+            the LLM that `behavior.backbone` names can't be used.
     """
-
     return fit_learner(DENOISER, config, dataset, item_vectors, out, workspace)
 
 
@@ -60,15 +61,21 @@ def fit_learner(
     learner: Learner, config: RunConfig, dataset: Artifact, item_vectors: Artifact, out: Path, workspace: Workspace
 ) -> Artifact:
     """As `fit_denoiser`, of any learner; the artifact's kind is the learner's name."""
+    llm: Json = {}
+    if config.behavior.backbone != SCRATCH:
+        if learner is not DENOISER:
+            raise BehaviorError(f"a {learner.name} has blocks of its own alone; set behavior.backbone to {SCRATCH}.")
+        llm = {"llm": llm_identity(config.behavior.backbone)}
 
     def write(draft: Draft) -> None:
         with deterministic_torch(config.threads, config.seed):
             _fit(learner, config, dataset, item_vectors, draft)
+        draft.facts |= llm
 
     return build(
         out,
         kind=learner.name,
-        config=config.part("behavior") | {"device": config.device},
+        config=config.part("behavior") | {"device": config.device} | llm,
         inputs={"dataset": dataset, "item_vectors": item_vectors},
         write=write,
         workspace=workspace,
@@ -111,22 +118,27 @@ def _fit(learner: Learner, config: RunConfig, dataset: Artifact, item_vectors: A
     log = data.log.only_train().before(plan.cut)
     log = log.with_actions([log.action_names[place] for place in np.unique(log.actions)])  # none that comes later
     levels, size, _ = vectors.centroids.shape
-    shape = learner.shape(
-        levels=levels,
-        codebook_size=size,
-        hidden_size=behavior.d_model,
-        num_hidden_layers=behavior.layers,
-        num_attention_heads=behavior.heads,
-        max_slots=behavior.max_slots + behavior.inferred + behavior.spare_slots,
-        action_names=log.action_names,
-        dropout=behavior.dropout,
-    )
-    model = learner.model(shape)
+    shape: Json = {
+        "levels": levels,
+        "codebook_size": size,
+        "max_slots": behavior.max_slots + behavior.inferred + behavior.spare_slots,
+        "action_names": log.action_names,
+        "dropout": behavior.dropout,
+    }
+    if behavior.backbone == SCRATCH:
+        shape |= {"hidden_size": behavior.d_model, "num_hidden_layers": behavior.layers}
+        model = learner.model(learner.shape(**shape, num_attention_heads=behavior.heads))
+    else:
+        model = denoiser_on_llm(behavior, **shape)
+    if behavior.gradient_checkpointing:
+        model.activation_checkpointing_enable({"use_reentrant": False})
     generator = torch.Generator().manual_seed(config.seed)
     model.start_from_codebook(torch.from_numpy(vectors.centroids), torch.from_numpy(vectors.rotation), generator)
     place(model, config.device)
     draft.facts |= _fit_on(log, model, learner, config, data, vectors, draft.scratch, draft.path)
-    draft.facts.update(cut=plan.cut, parameters=sum(p.numel() for p in model.parameters()))
+    sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
+    draft.facts.update(cut=plan.cut, parameters=sum(size for size, _ in sizes))
+    draft.facts["trainable_parameters"] = sum(size for size, learns in sizes if learns)
     if learner.serves and behavior.refit_epochs:
         log = data.log.only_train().with_actions(log.action_names)
         longer = behavior.model_copy(update={"epochs": behavior.refit_epochs})

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from reaseq import progress
-from reaseq.behavior.checkpoint import load_checkpoint, save_checkpoint
+from reaseq.behavior.checkpoint import learned_state, load_checkpoint, restore, save_checkpoint
 from reaseq.behavior.corpus import Corpus
 from reaseq.behavior.denoiser import ReaSeqDenoiser
 from reaseq.behavior.grounding import Catalogue
@@ -28,6 +28,7 @@ WARM_UP = 0.05  # share of the fit
 GRADIENT_NORM = 1.0
 WEIGHT_DECAY = 0.05
 SCALAR_PACE = 10.0  # learning rate of gains and scales over that of matrices: an Adam step moves each entry alike
+LLM_PACE = 0.1  # of a pretrained LLM's weights and adapters: they are near to where they should be
 LOG_STEPS = 20
 CHECKPOINT_STEPS = 200  # and at the end of every epoch
 
@@ -147,9 +148,9 @@ def fit(
         state.epoch, state.batch = epoch + 1, 0
         if recall >= state.best_recall:  # of equal ones the one fitted longer
             state.best_recall, state.best_epoch = recall, epoch + 1
-            best = {name: value.detach().clone() for name, value in model.state_dict().items()}
+            best = {name: value.detach().clone() for name, value in learned_state(model).items()}
         save_checkpoint(scratch, model, optimizer, best, vars(state))
-    model.load_state_dict(best)
+    restore(model, best)
     model.eval()
     return state
 
@@ -185,20 +186,26 @@ def _schedule(done: float) -> float:
 
 
 def _groups(model: ReaSeqDenoiser) -> list[dict[str, Any]]:
-    """Weight decay for matrices of the blocks; none for embeddings, norms, biases and scales."""
+    """Weight decay for matrices of the blocks; none for embeddings, norms, biases and scales, and none for what was
+    pretrained, which would be pulled away from what it knows. Weights that do not learn are in no group."""
     groups: dict[str, dict[str, Any]] = {
         "matrices": {"params": [], "weight_decay": WEIGHT_DECAY, "pace": 1.0},
         "vectors": {"params": [], "weight_decay": 0.0, "pace": 1.0},
         "scalars": {"params": [], "weight_decay": 0.0, "pace": SCALAR_PACE},
+        "llm": {"params": [], "weight_decay": 0.0, "pace": LLM_PACE},
     }
     for name, parameter in model.named_parameters():
-        if name in ("context_gain", "log_scale", "embedding.log_weight"):
+        if not parameter.requires_grad:
+            continue
+        if name.startswith("blocks.llm."):
+            groups["llm"]["params"].append(parameter)
+        elif name in ("context_gain", "log_scale", "embedding.log_weight"):
             groups["scalars"]["params"].append(parameter)
         elif parameter.ndim == 2 and not name.startswith("embedding."):
             groups["matrices"]["params"].append(parameter)
         else:
             groups["vectors"]["params"].append(parameter)
-    return list(groups.values())
+    return [group for group in groups.values() if group["params"]]
 
 
 def _line(**values: float) -> dict[str, Any]:

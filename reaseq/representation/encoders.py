@@ -59,7 +59,8 @@ def encoder_identity(name: str) -> Json:
     """
     if name == "tfidf":
         return {"name": name}
-    from reaseq.representation.transformer import digest_of_files, locate
+    from reaseq.pretrained import digest_of_files
+    from reaseq.representation.transformer import locate
 
     return {"name": name, "digest": digest_of_files(locate(name))}
 

