@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -37,48 +38,63 @@ class RayShards:
         """The number of each shard that is done, as it is done.
 
         Raises:
-            ScaleOutError: Ray can't be started or reached, or an actor died again and again.
-            ReaSeqError: whatever an actor raised.
+            ScaleOutError: Ray can't be started or reached, an actor can't open the recipe, or actors died.
         """
         workers, threads = min(self.workers, len(shards)), recipe.config.threads
+        rows = [{"shard": n, "users": list(each.users), "path": str(each.path)} for n, each in enumerate(shards)]
         try:
-            with connected(cpus=workers * threads):
-                work = ray.data.from_items(
-                    [{"shard": number, "users": list(each.users), "path": str(each.path)}
-                     for number, each in enumerate(shards)],
-                    override_num_blocks=len(shards),
-                )  # fmt: skip
-                done = work.map(
-                    _Actor,  # type: ignore[arg-type]  # Ray takes a class of callables, too
+            with _connected(cpus=workers * threads):
+                done = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
+                    Actor,  # type: ignore[arg-type]  # Ray takes a class of callables, too
                     fn_constructor_args=(recipe,),
                     compute=ray.data.ActorPoolStrategy(size=workers),
                     num_cpus=threads,
                     num_gpus=1 if recipe.config.device == "cuda" else None,
                 )
-                for row in done.iter_rows():
-                    yield row["shard"]
+                yield from map(shard_done, done.iter_rows())
         except (RayError, ConnectionError, RuntimeError) as error:
-            raise _explained(error) from error
+            reason = str(error).strip().splitlines()
+            raise ScaleOutError(
+                f"Ray could not do the work: {type(error).__name__}: {reason[-1] if reason else 'no reason given'}. "
+                "Finished shards are kept: start the same again to go on, with fewer --workers if memory was short, or "
+                "without --ray."
+            ) from error
 
 
-class _Actor:
+class Actor:
+    """Holds one worker. An error of ours travels back as text, since Ray would wrap it in pages of its own."""
+
     def __init__(self, recipe: Recipe):
-        self._worker = Worker(recipe)
+        self._recipe = recipe
+        self._worker: Worker | None = None
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        from pathlib import Path
+        try:
+            if self._worker is None:
+                self._worker = Worker(self._recipe)
+            self._worker.infer(Shard(tuple(row["users"]), Path(row["path"])))
+        except ReaSeqError as error:
+            return {"shard": row["shard"], "error": str(error)}
+        return {"shard": row["shard"], "error": ""}
 
-        self._worker.infer(Shard(tuple(row["users"]), Path(row["path"])))
-        return {"shard": row["shard"]}
+
+def shard_done(answer: dict[str, Any]) -> int:
+    """The shard's number, out of an actor's answer.
+
+    Raises:
+        ScaleOutError: the actor says that it could not do it.
+    """
+    if answer["error"]:
+        raise ScaleOutError(f"an actor of Ray could not do its work: {answer['error']}")
+    return int(answer["shard"])
 
 
 @contextmanager
-def connected(cpus: int) -> Iterator[None]:
+def _connected(cpus: int) -> Iterator[None]:
     """Ray, connected: a session that is there already is used and left as it is."""
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False  # the command line shows its own
+    ray.data.DataContext.get_current().enable_progress_bars = False  # the command line shows its own
     if ray.is_initialized():
         yield
         return
@@ -97,17 +113,3 @@ def connected(cpus: int) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
-
-
-def _explained(error: BaseException) -> ReaSeqError:
-    """An actor's own error where there is one behind Ray's."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ReaSeqError):
-            return cause
-        cause = getattr(cause, "cause", None) or cause.__cause__
-    reason = str(error).strip().splitlines()
-    return ScaleOutError(
-        f"Ray could not do the work: {type(error).__name__}: {reason[-1] if reason else 'no reason given'}. Finished "
-        "shards are kept: start the same again to go on, with fewer --workers if memory was short, or without --ray."
-    )
