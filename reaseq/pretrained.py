@@ -16,8 +16,15 @@ def find_checkpoint(where: str) -> Path:
     """Folder of a checkpoint; a hub name is fetched or found cached.
 
     Raises:
-        CheckpointNotFoundError: neither a folder nor the hub have it.
+        CheckpointNotFoundError: neither a folder nor the hub have it, or it is an adapter.
     """
+    folder = _folder(where)
+    if (folder / "adapter_config.json").is_file():  # transformers would load the checkpoint that is named there
+        raise CheckpointNotFoundError("it holds an adapter (adapter_config.json); merge it into its checkpoint first")
+    return folder
+
+
+def _folder(where: str) -> Path:
     folder = Path(where).expanduser()
     if folder.is_dir():
         return folder

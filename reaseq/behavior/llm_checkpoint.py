@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
@@ -24,6 +25,8 @@ FAMILY = ("llama", "mistral", "qwen2", "qwen3")
 layers that `llm_blocks` adapts go by these names."""
 _WORDS = {"vocab_size": 1, "pad_token_id": None, "bos_token_id": None, "eos_token_id": None}
 """There are none: code embeddings stand in their place."""
+_BROKEN = (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError, StrictDataclassError)
+"""What a checkpoint that can't be read raises."""
 _NOT_ITS_SHAPE = ("_name_or_path", "architectures", "dtype", "transformers_version")
 
 
@@ -76,22 +79,25 @@ def _open(name: str) -> PreTrainedModel:
         with quiet():
             loaded: Any = AutoModel.from_pretrained(
                 folder, **settings, use_safetensors=True, dtype=torch.float32, attn_implementation="sdpa",
-                output_loading_info=True,
+                output_loading_info=True, ignore_mismatched_sizes=True,
             )  # fmt: skip
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
+    except _BROKEN as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise _unusable(name, f"{folder} does not load: {reason}") from None
     llm: PreTrainedModel
     llm, report = loaded
-    missing = sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]]))
+    missing = sorted([*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])])
     if missing:
-        raise _unusable(name, f"{folder} lacks weights or has them of another shape: {', '.join(missing)}")
+        some = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+        raise _unusable(name, f"{folder} lacks weights or has them of another shape: {some}")
     return llm
 
 
 def _check(name: str, folder: Path, config: PretrainedConfig) -> None:
     if config.model_type not in FAMILY:
         raise _unusable(name, f"it is a {config.model_type!r}, and decoders of {', '.join(FAMILY)} can be used")
+    if getattr(config, "quantization_config", None):
+        raise _unusable(name, "its weights are quantised; take those that it was made from")
     if not any(folder.glob("*.safetensors")):
         pickled = any(p for ending in ("*.bin", "*.pt", "*.pth") for p in folder.glob(ending))
         reason = "its weights are pickled, and a pickle may run code; save them as safetensors"

@@ -1,5 +1,6 @@
 """Which LLMs a denoiser can stand on, and what it starts as."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from reaseq.behavior.denoiser import ReaSeqDenoiser
 from reaseq.behavior.errors import BehaviorError
 from reaseq.behavior.llm_checkpoint import llm_identity
 from reaseq.behavior.slots import gather_sequences, slot_batch
-from reaseq.config import load
+from reaseq.config import Json, load
 from reaseq.errors import ConfigError
 from tests.behavior.llms import llm_denoiser, write_llm
 from tests.behavior.toys import LEVELS, SIZE, toy_log, toy_model, toy_tables
@@ -105,6 +106,28 @@ def test_a_checkpoint_that_lacks_a_weight_is_refused(tmp_path: Path) -> None:
     del weights["model.layers.1.mlp.up_proj.weight"]
     save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(BehaviorError, match=r"lacks weights.*up_proj"):
+        llm_denoiser(name)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"hidden_size": "wide"}, "does not load"),
+        ({"hidden_size": 64}, r"another shape.*more"),
+        ({"quantization_config": {"quant_method": "gptq", "bits": 4}}, "quantised"),
+    ],
+)
+def test_a_configuration_that_is_not_of_the_weights_is_refused(change: Json, reason: str, tmp_path: Path) -> None:
+    name, file = write_llm(tmp_path), tmp_path / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(BehaviorError, match=reason):
+        llm_denoiser(name)
+
+
+def test_an_adapter_alone_is_refused(tmp_path: Path) -> None:
+    name = write_llm(tmp_path)
+    (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "/nowhere", "peft_type": "LORA"}')
+    with pytest.raises(BehaviorError, match="merge it"):
         llm_denoiser(name)
 
 
