@@ -7,12 +7,13 @@ DATASET ?= synthetic
 SOURCE ?=
 PRESET ?= tiny
 SEED ?= 0
+WHAT ?= beyond-log
 ARGS ?=
 
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo run claims serve refresh ui test lint format types imports compile clean
+.PHONY: help setup setup-dev demo run claims bench serve refresh ui test lint format types imports compile clean
 
 help:  ## List the commands
 	@awk 'BEGIN {FS = ":.*?## "} /^[a-zA-Z_-]+:.*?## / {printf "  \033[36m%-11s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +32,9 @@ run: setup  ## The same on your data: make run DATASET=ml-100k SOURCE=folder PRE
 
 claims: setup  ## Test the ten claims on a dataset: make claims DATASET=amazon-beauty SOURCE=folder PRESET=small
 	@$(BIN)/reaseq claims --dataset $(DATASET) $(if $(SOURCE),--source $(SOURCE)) --preset $(PRESET) --seed $(SEED) $(ARGS)
+
+bench: setup  ## Measure inferred behaviours: make bench WHAT=beyond-log|consistency|denoising|infer DATASET=…
+	@$(BIN)/reaseq bench $(WHAT) --dataset $(DATASET) $(if $(SOURCE),--source $(SOURCE)) --preset $(PRESET) --seed $(SEED) $(ARGS)
 
 serve: setup  ## Serve the newest run: Triton and the KServe transformer on loopback
 	@$(BIN)/reaseq serve $(ARGS)
