@@ -93,10 +93,12 @@ def _read(settings: DataConfig, dataset: Artifact, path: Path) -> tuple[Raw, int
     columns = Columns(mapped(NEEDED[table], settings.columns, table), mapped(OPTIONAL[table], settings.columns, table))
     events, unread = read_rows(path, table, columns)
     items = pl.DataFrame(dataset.table("items.parquet")).with_row_index("row", offset=1)
+    actions = dataset.table("interactions.parquet", ["action"])["action"].unique().to_pylist()
     raw = Raw(
         items=items.with_columns(pl.col("row").cast(pl.Int64)).to_arrow(),
         interactions=events.to_arrow(),
         bad=tuple(unread),
+        action=actions[0] if len(actions) == 1 else Raw.action,  # what the log calls a behaviour
         timestamp_unit=settings.timestamp_unit,
     )
     return raw, events.height + len(unread)
