@@ -8,6 +8,7 @@ file.
 
 import logging
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -94,6 +95,7 @@ def _connected(cpus: int) -> Iterator[None]:
     """Ray, connected: a session that is there already is used and left as it is."""
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"ray\.")  # Ray's, of Ray's own settings
     ray.data.DataContext.get_current().enable_progress_bars = False  # the command line shows its own
     if ray.is_initialized():
         yield
