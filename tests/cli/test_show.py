@@ -9,7 +9,7 @@ import pytest
 from pipelines.local import OUTPUTS
 from reaseq import schema
 from reaseq.artifacts import Workspace
-from reaseq.cli import main
+from reaseq.cli import console, main
 from reaseq.data import Dataset
 from tests.evaluation.behaviors import world
 from tests.evaluation.hostile import HOSTILE, filled, rewritten
@@ -58,7 +58,7 @@ def runs(tmp_path_factory) -> Path:
 @pytest.fixture
 def reaseq(runs, monkeypatch, capsys):
     """Runs the command and gives (status, standard output, standard error)."""
-    monkeypatch.setenv("COLUMNS", "240")
+    monkeypatch.setattr(console.out, "width", 240)  # not by COLUMNS, which is read when the console is made
     monkeypatch.setenv("NO_COLOR", "1")
     for name in ("HF_HUB_OFFLINE", "HF_HUB_DISABLE_PROGRESS_BARS", "FEAST_USAGE", "MLFLOW_DISABLE_TELEMETRY"):
         monkeypatch.setenv(name, "1")  # `main` sets them for good
