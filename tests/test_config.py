@@ -1,8 +1,9 @@
 import pytest
 from pydantic import ValidationError
 
-from reaseq.config import PRESETS, RunConfig, load
+from reaseq.config import RunConfig, load
 from reaseq.errors import ConfigError
+from reaseq.presets import PRESETS
 
 
 @pytest.mark.parametrize("preset", PRESETS)
