@@ -43,6 +43,7 @@ from reaseq.behavior.denoiser import ReaSeqDenoiser
 from reaseq.behavior.determinism import deterministic_torch
 from reaseq.behavior.grounding import Catalogue
 from reaseq.behavior.inpainting import Inpainting
+from reaseq.behavior.stage import DENOISER, fresh_model
 from reaseq.behavior.training import STAGE, Tables, fit
 from reaseq.config import RunConfig
 from reaseq.data import Dataset
@@ -74,18 +75,8 @@ class Ground:
         log = data.log.only_train()
         return cls(run, data, vectors, Corpus.of(log, np.random.default_rng([run.seed, STAGE])))
 
-    def shape(self) -> ReaSeqDenoiserConfig:
-        behavior, (levels, size, _) = self.run.behavior, self.vectors.centroids.shape
-        return ReaSeqDenoiserConfig(
-            levels=levels,
-            codebook_size=size,
-            hidden_size=behavior.d_model,
-            num_hidden_layers=behavior.layers,
-            num_attention_heads=behavior.heads,
-            max_slots=behavior.max_slots + behavior.inferred + behavior.spare_slots,
-            action_names=self.corpus.log.action_names,
-            dropout=behavior.dropout,
-        )
+    def fresh(self) -> ReaSeqDenoiser:
+        return fresh_model(DENOISER, self.run, self.vectors, self.corpus.log.action_names)
 
 
 def denoiser(ground: Ground, epochs: int) -> tuple[int, float]:
@@ -95,12 +86,7 @@ def denoiser(ground: Ground, epochs: int) -> tuple[int, float]:
     tables = Tables(vectors.codes, ground.data.category_index)
     catalogue = Catalogue.known_before(corpus.log.items, vectors.z, vectors.codes, ground.data.category_index)
     with deterministic_torch(run.threads, run.seed), tempfile.TemporaryDirectory(prefix="denoiser-") as scratch:
-        model = ReaSeqDenoiser(ground.shape())
-        model.start_from_codebook(
-            torch.from_numpy(vectors.centroids),
-            torch.from_numpy(vectors.rotation),
-            torch.Generator().manual_seed(run.seed),
-        )
+        model = ground.fresh()
         measure = Unmeasured(corpus, catalogue, vectors.codes, behavior.max_slots)
         started = time.perf_counter()
         state = fit(model, corpus, measure, tables, behavior, seed=run.seed, scratch=Path(scratch))
@@ -109,7 +95,7 @@ def denoiser(ground: Ground, epochs: int) -> tuple[int, float]:
 
 def bert(ground: Ground, epochs: int) -> tuple[int, float]:
     """The same of BertForMaskedLM under Trainer."""
-    run, corpus, shape = ground.run, ground.corpus, ground.shape()
+    run, corpus, shape = ground.run, ground.corpus, ground.fresh().config
     starts, ends = corpus.windows(run.behavior.max_slots, np.random.default_rng([run.seed, STAGE, 0]))
     first = SPECIAL + np.arange(shape.levels) * shape.codebook_size
     tokens = [

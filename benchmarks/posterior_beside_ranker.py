@@ -24,7 +24,7 @@ from sklearn.linear_model import LogisticRegression
 from reaseq import config
 from reaseq.artifacts import Artifact, Workspace, open_artifact
 from reaseq.behavior.denoiser import load_denoiser
-from reaseq.behavior.fitted import REFIT
+from reaseq.behavior.fitted import folder_at
 from reaseq.behavior.slots import gather_sequences, insert_masks
 from reaseq.config import RunConfig
 from reaseq.data.dataset import Dataset, Impressions
@@ -59,7 +59,7 @@ def said(
 ) -> dict[str, np.ndarray]:
     """What is said of every item for these users at the validation snapshot: name → [n, V+1]."""
     behavior = run.behavior
-    model = load_denoiser(denoiser.path / REFIT if REFIT in denoiser.facts else denoiser.path)
+    model = load_denoiser(folder_at(denoiser, int(data.valid_start)))
     past = visible(data).with_actions(model.config.action_names).before(int(data.valid_start))
     starts, ends = past.offsets[users], past.offsets[users + 1]
     recent = gather_sequences(past, np.maximum(starts, ends - behavior.max_slots), ends)

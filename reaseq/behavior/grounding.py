@@ -101,14 +101,15 @@ class Grounded:
     confidence: Tensor
 
 
-def score_catalogue(latent: Tensor, catalogue: Catalogue, scale: float | Tensor, temperature: float = 1.0) -> Tensor:
-    """Log-posterior [n, C] of every item in n slots; latent [n, 128], temperature as `calibration` chose it."""
-    return F.log_softmax((scale * latent @ catalogue.z.T + catalogue.log_prior) / temperature, -1)
+def score_catalogue(latent: Tensor, catalogue: Catalogue, scale: float | Tensor) -> Tensor:
+    """Log-posterior [n, C] of every item in n slots, as it was learned; latent [n, 128]."""
+    return F.log_softmax(scale * latent @ catalogue.z.T + catalogue.log_prior, -1)
 
 
 @dataclass(frozen=True)
 class Posterior:
-    """How a model's ẑ become log-posteriors, as `score_catalogue` says."""
+    """How a model's ẑ become the log-posteriors that confidence is told by: those of `score_catalogue`, whose logits
+    are divided by the temperature that `calibration` chose."""
 
     scale: float
     temperature: float = 1.0

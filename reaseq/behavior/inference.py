@@ -14,7 +14,7 @@ from reaseq import progress
 from reaseq.artifacts import whole
 from reaseq.behavior.grounding import Catalogue, Grounded, Posterior, Rules, consistency_floors, ground
 from reaseq.behavior.sampler import BehaviorSampler
-from reaseq.behavior.slots import gather_sequences, insert_masks
+from reaseq.behavior.slots import Inserted, gather_sequences, insert_masks
 from reaseq.config import BehaviorConfig
 from reaseq.data import EventLog
 from reaseq.representation import ItemVectors
@@ -54,24 +54,24 @@ class Inferrer:
         """Users with enough events before the snapshot, ordered by length of history, in chunks of `infer_batch`."""
         count = np.diff(view.log.offsets)[users]
         able = count >= max(self.config.min_events, 1)
-        users, count = users[able], np.minimum(count[able], self.config.max_slots)
-        users = users[np.lexsort((users, count))]
-        return [users[low : low + self.config.infer_batch] for low in range(0, len(users), self.config.infer_batch)]
+        return by_length(users[able], count[able], self.config)
+
+    def inserted(self, view: View, users: np.ndarray) -> Inserted:
+        """The last behaviours of users (indices) before the snapshot, with the slots to fill in."""
+        starts, ends = view.log.offsets[users], view.log.offsets[users + 1]
+        recent = gather_sequences(view.log, np.maximum(starts, ends - self.config.max_slots), ends)
+        slots, mask_code = self.config.inferred + self.config.spare_slots, self.sampler.model.config.mask_code
+        return insert_masks(recent, self.vectors.codes, mask_code, slots, self.sampler.inside, now=view.snapshot)
 
     def infer(self, view: View, users: np.ndarray) -> pa.Table:
         """Rows of `INFERRED_BEHAVIORS` for users (indices) of the view; users left with no item have no row."""
         before = self.sampler.forwards
-        log, offsets = view.log, view.log.offsets
-        starts, ends = offsets[users], offsets[users + 1]
-        recent = gather_sequences(log, np.maximum(starts, ends - self.config.max_slots), ends)
-        slots = self.config.inferred + self.config.spare_slots
-        mask_code = self.sampler.model.config.mask_code
-        inserted = insert_masks(recent, self.vectors.codes, mask_code, slots, self.sampler.inside, now=view.snapshot)
+        log, inserted = view.log, self.inserted(view, users)
         sampled = self.sampler.sample(inserted, noise_keys(log.user_ids[users], view.snapshot))
         grounded = ground(
             sampled.latent,
             sampled.codes,
-            torch.from_numpy(gather_sequences(log, starts, ends).items),
+            torch.from_numpy(gather_sequences(log, log.offsets[users], log.offsets[users + 1]).items),
             view.catalogue,
             Posterior.of(self.sampler.model),
             self.rules,
@@ -119,6 +119,13 @@ def rules_of(config: BehaviorConfig, fitted: EventLog, vectors: ItemVectors, cat
     """How items are chosen; `fitted` holds the events that the denoiser was fitted on, `category` is int [V+1]."""
     floors = consistency_floors(fitted.items, fitted.offsets, vectors.z, category, config.consistency_percentile)
     return Rules(config.inferred, config.mmr_lambda, floors, round(config.new_category_share * config.inferred))
+
+
+def by_length(users: np.ndarray, events: np.ndarray, config: BehaviorConfig) -> list[np.ndarray]:
+    """The users (indices) in chunks of `infer_batch`, those of similar length of history together, so that little is
+    padding; `events` int [n] are of each."""
+    users = users[np.lexsort((users, np.minimum(events, config.max_slots)))]
+    return [users[low : low + config.infer_batch] for low in range(0, len(users), config.infer_batch)]
 
 
 def noise_keys(user_ids: np.ndarray, snapshot: int) -> np.ndarray:

@@ -20,7 +20,7 @@ from reaseq.behavior.due import USERS, Standing, counts, last_inferences
 from reaseq.behavior.errors import BehaviorError
 from reaseq.behavior.fitted import folder_at, gbr_version, inference_settings, open_catalogue, open_inferrer
 from reaseq.behavior.grounding import Rules
-from reaseq.behavior.inference import View, collect, rules_of
+from reaseq.behavior.inference import View, by_length, collect, rules_of
 from reaseq.config import RunConfig
 from reaseq.schema import INFERRED_BEHAVIORS, REFRESHED_USERS
 
@@ -171,10 +171,9 @@ def _plan(
 
 
 def _shards(standing: Standing, config: RunConfig, scratch: Path) -> list[Shard]:
-    """The due users, those of similar length of history together, so that little is padding."""
-    due, size = np.flatnonzero(standing.due), config.behavior.infer_batch
-    due = due[np.lexsort((due, np.minimum(standing.events[due], config.behavior.max_slots)))]
-    batches = [due[low : low + size] for low in range(0, len(due), size)]
+    """The due users, shard by shard."""
+    due = np.flatnonzero(standing.due)
+    batches = by_length(due, standing.events[due], config.behavior)
     return [
         Shard(tuple(users.tolist()), scratch / f"inferred-{number:06d}.parquet") for number, users in enumerate(batches)
     ]

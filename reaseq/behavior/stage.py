@@ -1,6 +1,7 @@
 """The two stages of GBR: fitting the denoiser, and inferring behaviours with it."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,24 +118,7 @@ def _fit(learner: Learner, config: RunConfig, dataset: Artifact, item_vectors: A
     plan = snapshot_plan(config, data)
     log = data.log.only_train().before(plan.cut)
     log = log.with_actions([log.action_names[place] for place in np.unique(log.actions)])  # none that comes later
-    levels, size, _ = vectors.centroids.shape
-    shape: Json = {
-        "levels": levels,
-        "codebook_size": size,
-        "max_slots": behavior.max_slots + behavior.inferred + behavior.spare_slots,
-        "action_names": log.action_names,
-        "dropout": behavior.dropout,
-    }
-    if behavior.backbone == SCRATCH:
-        shape |= {"hidden_size": behavior.d_model, "num_hidden_layers": behavior.layers}
-        model = learner.model(learner.shape(**shape, num_attention_heads=behavior.heads))
-    else:
-        model = denoiser_on_llm(behavior, **shape)
-    if behavior.gradient_checkpointing:
-        model.activation_checkpointing_enable({"use_reentrant": False})
-    generator = torch.Generator().manual_seed(config.seed)
-    model.start_from_codebook(torch.from_numpy(vectors.centroids), torch.from_numpy(vectors.rotation), generator)
-    place(model, config.device)
+    model = fresh_model(learner, config, vectors, log.action_names)
     draft.facts |= _fit_on(log, model, learner, config, data, vectors, draft.scratch, draft.path)
     sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
     draft.facts.update(cut=plan.cut, parameters=sum(size for size, _ in sizes))
@@ -147,6 +131,35 @@ def _fit(learner: Learner, config: RunConfig, dataset: Artifact, item_vectors: A
             folder.mkdir(exist_ok=True)
         of_all = config.model_copy(update={"behavior": longer})
         draft.facts[REFIT] = _fit_on(log, model, learner, of_all, data, vectors, scratch, out) | {"cut": plan.refit}
+
+
+def fresh_model(
+    learner: Learner, config: RunConfig, vectors: ItemVectors, action_names: Sequence[str]
+) -> ReaSeqDenoiser:
+    """The learner's model as its fit starts, on the run's device: new, or on a pretrained LLM, with RER's codebook in
+    it. What is drawn comes from torch's global generator.
+
+    Raises:
+        BehaviorError: the LLM that `behavior.backbone` names can't be used.
+    """
+    behavior, (levels, size, _) = config.behavior, vectors.centroids.shape
+    shape: Json = {
+        "levels": levels,
+        "codebook_size": size,
+        "max_slots": behavior.max_slots + behavior.inferred + behavior.spare_slots,
+        "action_names": action_names,
+        "dropout": behavior.dropout,
+    }
+    if behavior.backbone == SCRATCH:
+        shape |= {"hidden_size": behavior.d_model, "num_hidden_layers": behavior.layers}
+        model = learner.model(learner.shape(**shape, num_attention_heads=behavior.heads))
+    else:
+        model = denoiser_on_llm(behavior, **shape)
+    if behavior.gradient_checkpointing:
+        model.activation_checkpointing_enable({"use_reentrant": False})
+    generator = torch.Generator().manual_seed(config.seed)
+    model.start_from_codebook(torch.from_numpy(vectors.centroids), torch.from_numpy(vectors.rotation), generator)
+    return place(model, config.device)
 
 
 def _fit_on(

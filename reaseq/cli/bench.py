@@ -7,15 +7,13 @@ from typing import Any
 from reaseq.artifacts import write_text
 from reaseq.cli import console
 from reaseq.cli.runs import workspace
-from reaseq.cli.settings import parse_settings
-from reaseq.config import RunConfig, load
-from reaseq.data.stage import check_source
+from reaseq.cli.settings import configured, parse_settings
+from reaseq.config import RunConfig
 from reaseq.errors import ReaSeqError
 from reaseq.evaluation.claims import page
 from reaseq.evaluation.claims.study import Made, run_study
 from reaseq.evaluation.inference_speed import inference_speed
 from reaseq.evaluation.provenance import versions
-from reaseq.knowledge.stage import check_llm
 
 CLAIMS = {"beyond-log": "C4", "consistency": "C5", "denoising": "C6"}
 SPEED = "infer"
@@ -39,10 +37,7 @@ def measure(
     """The command's work; see `reaseq.cli.commands.bench`."""
     if what not in (*CLAIMS, SPEED):
         raise UnknownBenchError(f"bench {what!r} is unknown; choose one of: {', '.join((*CLAIMS, SPEED))}.")
-    origin = {"data.dataset": dataset, "data.source": str(Path(source).resolve()) if source else ""}
-    config = load(preset, seed=seed, overrides={**parse_settings(settings), **origin})
-    check_source(config)
-    check_llm(config)
+    config = configured(dataset, source, preset, seed, parse_settings(settings))
     console.out.print(f"[bold]ReaSeq[/] bench {what} on {dataset}, preset {preset}\n")
     stem = runs / "bench" / f"{dataset}-{preset}-{what}"
     stem.parent.mkdir(parents=True, exist_ok=True)

@@ -6,12 +6,9 @@ from pathlib import Path
 from reaseq.artifacts import write_text
 from reaseq.cli import console
 from reaseq.cli.runs import workspace
-from reaseq.cli.settings import parse_settings
-from reaseq.config import load
-from reaseq.data.stage import check_source
+from reaseq.cli.settings import configured, parse_settings
 from reaseq.evaluation.claims import page
 from reaseq.evaluation.claims.study import CLAIMS, results_path, run_study
-from reaseq.knowledge.stage import check_llm
 
 MARKDOWN, HTML = "reproduction.md", "reproduction.html"
 
@@ -31,14 +28,7 @@ def study(
     out: Path | None,
 ) -> None:
     """The command's work; see `reaseq.cli.commands.claims`."""
-    origin = {
-        "data.dataset": dataset,
-        "data.source": str(Path(source).resolve()) if source else "",
-        "data.impressions": str(Path(impressions).resolve()) if impressions else "",
-    }
-    config = load(preset, seed=seed, overrides={**parse_settings(settings), **origin})
-    check_source(config)
-    check_llm(config)
+    config = configured(dataset, source, preset, seed, parse_settings(settings), impressions)
     known = {claim.lower(): claim for claim in CLAIMS}
     asked = [name.strip() for name in only.split(",") if name.strip()]
     claims = [known.get(name.lower(), name) for name in asked] or list(CLAIMS)

@@ -19,20 +19,24 @@ app.add_typer(show, name="show")
 
 Runs = Annotated[Path, typer.Option("--runs", help="Folder of the runs.", envvar="REASEQ_RUNS")]
 RunName = Annotated[str, typer.Option("--run", help="Which run: an id, or latest.")]
+DatasetName = Annotated[
+    str, typer.Option(help="synthetic, amazon-beauty, ml-100k, amazon-reviews, movielens or files.")
+]
+Source = Annotated[str, typer.Option(help="Folder with the raw files.")]
+Preset = Annotated[str, typer.Option(help="tiny, small, base or large.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="section.name=value; wins over the preset. Repeatable.")
+]
 RUNS = Path("runs")
 
 
 @app.command()
 def run(
-    dataset: Annotated[
-        str, typer.Option(help="synthetic, amazon-beauty, ml-100k, amazon-reviews, movielens or files.")
-    ] = "synthetic",
-    source: Annotated[str, typer.Option(help="Folder with the raw files.")] = "",
-    preset: Annotated[str, typer.Option(help="tiny, small, base or large.")] = "tiny",
+    dataset: DatasetName = "synthetic",
+    source: Source = "",
+    preset: Preset = "tiny",
     seed: Annotated[int, typer.Option(help="Of every random draw.")] = 0,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="section.name=value; wins over the preset. Repeatable.")
-    ] = None,
+    settings: Settings = None,
     user: Annotated[str, typer.Option(help="User to rank for at the end; default: one of the test period.")] = "",
     runs: Runs = RUNS,
 ) -> None:
@@ -44,20 +48,16 @@ def run(
 
 @app.command()
 def claims(
-    dataset: Annotated[
-        str, typer.Option(help="synthetic, amazon-beauty, ml-100k, amazon-reviews, movielens or files.")
-    ] = "synthetic",
-    source: Annotated[str, typer.Option(help="Folder with the raw files.")] = "",
+    dataset: DatasetName = "synthetic",
+    source: Source = "",
     impressions: Annotated[
         str, typer.Option(help="File of impressions to use: user_id, item_id, timestamp, label, split.")
     ] = "",
-    preset: Annotated[str, typer.Option(help="tiny, small, base or large.")] = "small",
+    preset: Preset = "small",
     seed: Annotated[int, typer.Option(help="Of the assets: knowledge, vectors, inferred behaviours.")] = 0,
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds each arm is trained under.")] = 5,
     only: Annotated[str, typer.Option(help="Some of: C1 … C10, controls, baselines. Default: all.")] = "",
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="section.name=value; wins over the preset. Repeatable.")
-    ] = None,
+    settings: Settings = None,
     workers: Annotated[int, typer.Option(help="Arms trained side by side; default: the preset's threads.")] = 0,
     assets: Annotated[
         Path | None,
@@ -75,17 +75,13 @@ def claims(
 @app.command()
 def bench(
     what: Annotated[str, typer.Argument(help="beyond-log, consistency, denoising or infer.")],
-    dataset: Annotated[
-        str, typer.Option(help="synthetic, amazon-beauty, ml-100k, amazon-reviews, movielens or files.")
-    ] = "synthetic",
-    source: Annotated[str, typer.Option(help="Folder with the raw files.")] = "",
-    preset: Annotated[str, typer.Option(help="tiny, small, base or large.")] = "small",
+    dataset: DatasetName = "synthetic",
+    source: Source = "",
+    preset: Preset = "small",
     seed: Annotated[int, typer.Option(help="Of the assets: knowledge, vectors, denoiser.")] = 0,
     seeds: Annotated[int, typer.Option(min=1, help="Draws of users, of what is hidden from them, and of noise.")] = 5,
     users: Annotated[int, typer.Option(min=0, help="infer: how many to time; 0: all.")] = 0,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="section.name=value; wins over the preset. Repeatable.")
-    ] = None,
+    settings: Settings = None,
     runs: Runs = RUNS,
 ) -> None:
     """Measure inferred behaviours: what they recover of what the log hides, whose they are, what reverse steps gain and

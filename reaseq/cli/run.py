@@ -9,20 +9,15 @@ from pipelines.local import run_pipeline
 from reaseq.cli import console
 from reaseq.cli.answering import Answer, example_request, print_answer, rank_once
 from reaseq.cli.runs import ARTIFACTS, Run, start_run, workspace
-from reaseq.cli.settings import parse_settings
-from reaseq.config import RunConfig, load
-from reaseq.data.stage import check_source
+from reaseq.cli.settings import configured, parse_settings
+from reaseq.config import RunConfig
 from reaseq.evaluation.summary import gate_line, headline, write_summary
-from reaseq.knowledge.stage import check_llm
 
 
 def run_all(runs: Path, dataset: str, source: str, preset: str, seed: int, settings: list[str], user: str = "") -> None:
     """The command's work; see `reaseq.cli.commands.run`."""
     overrides = parse_settings(settings)
-    origin = {"data.dataset": dataset, "data.source": str(Path(source).resolve()) if source else ""}
-    config = load(preset, seed=seed, overrides={**overrides, **origin})
-    check_source(config)
-    check_llm(config)
+    config = configured(dataset, source, preset, seed, overrides)
     with start_run(runs, config) as (this, resumed):
         started = datetime.now(UTC)
         console.out.print(f"[bold]ReaSeq[/] run {this.id}" + (" (taken up again)" if resumed else ""))

@@ -1,11 +1,15 @@
-"""What `--set` and lists of numbers say."""
+"""What `--set`, lists of numbers and the options of a configuration say."""
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
+from reaseq.config import RunConfig, load
+from reaseq.data.stage import check_source
 from reaseq.errors import ConfigError
+from reaseq.knowledge.stage import check_llm
 
 Number = TypeVar("Number", int, float)
 
@@ -41,3 +45,28 @@ def parse_numbers(option: str, text: str, kind: Callable[[str], Number], least: 
     if not numbers or numbers[0] < least or not all(map(math.isfinite, numbers)):
         raise ConfigError(f"{option} {text!r} must be numbers with commas between them, none below {least}.")
     return numbers
+
+
+def configured(
+    dataset: str, source: str, preset: str, seed: int, overrides: Mapping[str, Any], impressions: str | None = None
+) -> RunConfig:
+    """The configuration that a command's options ask for; what can't be begun is refused.
+
+    Args:
+        source, impressions: paths, "" for none; impressions of None are left to the overrides.
+        overrides: as `parse_settings` gives them; the options of the dataset win over them.
+
+    Raises:
+        ReaSeqError: a setting is wrong, the source lacks something, or the LLM can't be reached.
+    """
+    origin = {"data.dataset": dataset, "data.source": _absolute(source)}
+    if impressions is not None:
+        origin["data.impressions"] = _absolute(impressions)
+    config = load(preset, seed=seed, overrides={**overrides, **origin})
+    check_source(config)
+    check_llm(config)
+    return config
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).resolve()) if path else ""

@@ -18,7 +18,6 @@ from reaseq.artifacts import Artifact
 from reaseq.behavior.determinism import deterministic_torch
 from reaseq.behavior.fitted import folder_at, open_catalogue, open_inferrer
 from reaseq.behavior.inference import Inferrer, View, rules_of
-from reaseq.behavior.slots import gather_sequences, insert_masks
 from reaseq.behavior.stage import snapshot_plan
 from reaseq.config import Json, RunConfig
 from reaseq.evaluation.claims.hiding import visible
@@ -96,14 +95,10 @@ def inference_speed(
 
 
 def _timed(inferrer: Inferrer, view: View, chunk: np.ndarray) -> _Chunk:
-    model, behavior = inferrer.sampler.model, inferrer.config
+    model = inferrer.sampler.model
     before = inferrer.sampler.dense_forwards
     seconds = _seconds(lambda: inferrer.infer(view, chunk))
-    ends = view.log.offsets[chunk + 1]
-    recent = gather_sequences(view.log, np.maximum(view.log.offsets[chunk], ends - behavior.max_slots), ends)
-    slots = behavior.inferred + behavior.spare_slots
-    inserted = insert_masks(recent, inferrer.vectors.codes, model.config.mask_code, slots, inferrer.sampler.inside)
-    batch = inserted.batch.to(model.device)
+    batch = inferrer.inserted(view, chunk).batch.to(model.device)
     with torch.no_grad():
         dense = _seconds(lambda: model(batch))
     return _Chunk(

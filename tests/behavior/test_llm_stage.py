@@ -17,26 +17,13 @@ from reaseq.behavior.determinism import deterministic_torch
 from reaseq.behavior.inpainting import Inpainting
 from reaseq.behavior.training import fit
 from reaseq.config import RunConfig, load
-from tests import smallworld
 from tests.behavior.llms import llm_denoiser, write_llm
-from tests.behavior.test_stage import SMALL
+from tests.behavior.test_stage import SMALL, _bytes
 from tests.behavior.test_training import CODES as RING_CODES
 from tests.behavior.test_training import CONFIG as RING
 from tests.behavior.test_training import LENGTH, TABLES, _catalogue, _suffix_loss, ring
 
 RANK = 2
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("llm")
-
-
-@pytest.fixture(scope="module")
-def world(home: Path) -> tuple[Artifact, Artifact]:
-    workspace = Workspace(home / "workspace")
-    dataset = smallworld.write_dataset(home / "dataset", workspace)
-    return dataset, smallworld.write_item_vectors(home / "vectors", dataset, workspace)
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +41,6 @@ def denoiser(home: Path, world: tuple[Artifact, Artifact], backbone: str) -> Art
     """With adapters, and what a large LLM would want."""
     config = _config(backbone, lora_rank=RANK, gradient_checkpointing=True)
     return fit_denoiser(config, *world, home / "denoiser", Workspace(home / "workspace"))
-
-
-def _bytes(artifact: Artifact) -> dict[str, str]:
-    return {name: entry.sha256 for name, entry in artifact.manifest.files.items()}
 
 
 def test_only_adapters_and_the_parts_of_the_codes_learn(denoiser: Artifact, backbone: str) -> None:

@@ -30,18 +30,6 @@ CONFIG = load("tiny", overrides=SMALL)
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("behavior")
-
-
-@pytest.fixture(scope="module")
-def world(home: Path) -> tuple[Artifact, Artifact]:
-    workspace = Workspace(home / "workspace")
-    dataset = smallworld.write_dataset(home / "dataset", workspace)
-    return dataset, smallworld.write_item_vectors(home / "vectors", dataset, workspace)
-
-
-@pytest.fixture(scope="module")
 def denoiser(home: Path, world: tuple[Artifact, Artifact]) -> Artifact:
     return fit_denoiser(CONFIG, *world, home / "denoiser", Workspace(home / "workspace"))
 

@@ -86,7 +86,7 @@ def _another_user(table: InferenceTable, rng: np.random.Generator) -> InferenceT
         source[rows] = np.roll(rows, 1)
     lengths = np.diff(table.offsets)[source]
     offsets = np.append(0, np.cumsum(lengths))
-    flat = np.repeat(table.offsets[:-1][source] - offsets[:-1], lengths) + np.arange(offsets[-1])
+    flat = _places(table.offsets[:-1][source], lengths)
     return replace(
         table,
         items=table.items[flat],
@@ -119,7 +119,7 @@ def _truth(table: InferenceTable, dataset: Dataset, vectors: ItemVectors) -> Inf
     starts = np.maximum(ends - int(np.diff(table.offsets).max(initial=0)), np.searchsorted(user, table.keys // ranks))
     lengths = np.maximum(ends - starts, 0)
     offsets = np.append(0, np.cumsum(lengths))
-    items = item[np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])]
+    items = item[_places(starts, lengths)]
     confidence = np.ones(len(items), np.float32)
     return replace(
         table, items=items, vectors=vectors.z[items].astype(np.float16), confidence=confidence, offsets=offsets
@@ -189,6 +189,10 @@ def _matrix(rows: np.ndarray, items: np.ndarray, height: int, count: int) -> csr
 
 def _slots(table: InferenceTable, rows: np.ndarray) -> np.ndarray:
     """Places of all items of these rows."""
-    lengths = np.diff(table.offsets)[rows]
-    starts = np.repeat(table.offsets[:-1][rows] - np.append(0, np.cumsum(lengths))[:-1], lengths)
-    return starts + np.arange(lengths.sum())
+    return _places(table.offsets[:-1][rows], np.diff(table.offsets)[rows])
+
+
+def _places(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """The ranges of these starts and lengths, one after the other."""
+    ends = np.cumsum(lengths)
+    return np.repeat(starts - (ends - lengths), lengths) + np.arange(lengths.sum())

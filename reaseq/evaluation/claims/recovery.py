@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reaseq.data.dataset import EventLog
 from reaseq.evaluation.bootstrap import resample
 from reaseq.evaluation.claims.cases import Cases
 from reaseq.evaluation.claims.evidence import Comparison
@@ -75,9 +76,10 @@ def recalls(
             name: ItemToItem(cases.log, cases.log, items, decay=decay, history=history)
             for name, decay in ((ITEM_TO_ITEM, 1.0), (RECENT, DECAY))
         }
+        posterior = _posterior(vectors, scale, cases.log)
         scores: dict[str, tuple[Cases, Score]] = {
-            GBR: (cases, _posterior(vectors, scale)),
-            ANOTHER: (other, _posterior(vectors, scale)),
+            GBR: (cases, posterior),
+            ANOTHER: (other, posterior),
             POPULARITY: (cases, of_spans(Popularity(cases.log, items))),
             COHORT: (cases, of_spans(CohortPopularity(cases.log, cases.log, category))),
             NEAREST: (cases, _near_history(vectors, history)),
@@ -164,15 +166,16 @@ def best(scores: Scores, m: int, rng: np.random.Generator) -> Ints:
     return np.where(np.take_along_axis(scores, top, 1) > -np.inf, top, 0)
 
 
-def _posterior(vectors: ItemVectors, scale: float) -> Score:
+def _posterior(vectors: ItemVectors, scale: float, log: EventLog) -> Score:
+    prior = np.log(np.maximum(np.bincount(log.items, minlength=len(vectors.z)), 1)).astype(np.float32)
+
     def score(part: Cases) -> Scores:
         nearest: Scores = np.full(part.truth.shape, -1.0, np.float32)
         for slot in range(part.items.shape[1]):
             there = (part.items[:, slot] > 0)[:, None]
             cosine = part.latents[:, slot] @ vectors.z.T
             np.maximum(nearest, cosine, out=nearest, where=there)
-        counts = np.bincount(part.log.items, minlength=part.truth.shape[1])
-        return scale * nearest + np.log(np.maximum(counts, 1)).astype(np.float32)
+        return scale * nearest + prior
 
     return score
 
