@@ -2,6 +2,7 @@
 
     runs/<id>/refreshes/<snapshot>/      inferred_behaviors.parquet (the refreshed users' rows)  users.parquet
     runs/<id>/refreshes/<snapshot>.json  what was done; written last, once the rows are in the feature store
+    runs/<id>/refreshes/dataset/         the run's dataset with the events of the last --interactions
 
 A refresh builds on the newest one before its snapshot that has reached the feature store; without any, on the run.
 """
@@ -17,7 +18,7 @@ from reaseq.artifacts import Artifact, open_artifact, write_text
 from reaseq.behavior.due import USERS
 from reaseq.behavior.refresh import RunShards, in_this_process, refresh_behaviors
 from reaseq.cli import console
-from reaseq.cli.runs import Run, find_run, workspace
+from reaseq.cli.runs import EXTENDED, Run, find_run, workspace
 from reaseq.data import Dataset
 from reaseq.data.newer import extend
 from reaseq.data.timestamps import as_text, parse_date
@@ -44,7 +45,7 @@ def refresh_run(
     store, shared = this.outputs["feature_store"], workspace(runs)
     dataset = this.artifact("dataset")
     if interactions is not None:
-        dataset = extend(config, dataset, interactions, this.path / "refreshes" / "dataset", shared)
+        dataset = extend(config, dataset, interactions, this.refreshes / EXTENDED, shared)
     if moment is None:
         moment = serving_time(Dataset.open(dataset))
     console.out.print(f"[bold]Refresh[/] of run {this.id} at {as_text(moment)} UTC; only events before it are seen")
@@ -91,7 +92,7 @@ def _rule(events: int | None, older_than: float | None) -> dict[str, float]:
 
 def _folder(run: Run, snapshot: int) -> Path:
     """Names in the order of their snapshots."""
-    return run.path / "refreshes" / f"{datetime.fromisoformat(as_text(snapshot)):%Y%m%dT%H%M%S%fZ}"
+    return run.refreshes / f"{datetime.fromisoformat(as_text(snapshot)):%Y%m%dT%H%M%S%fZ}"
 
 
 def _summary(run: Run, snapshot: int) -> Path:
@@ -101,11 +102,9 @@ def _summary(run: Run, snapshot: int) -> Path:
 
 def _known_before(run: Run, snapshot: int) -> Artifact:
     """The newest earlier refresh whose rows are in the feature store; without any, what the run inferred."""
-    here = _summary(run, snapshot)
-    earlier = sorted(path for path in here.parent.glob("*Z.json") if path.name < here.name)
-    if not earlier:
-        return run.artifact("inferred_behaviors")
-    return open_artifact(earlier[-1].with_suffix(""), "inferred_behaviors")
+    here = _folder(run, snapshot)
+    earlier = [folder for folder in run.finished_refreshes() if folder.name < here.name]
+    return open_artifact(earlier[0], "inferred_behaviors") if earlier else run.artifact("inferred_behaviors")
 
 
 def _print_end(refreshed: Artifact, written: Written, store: Path) -> None:

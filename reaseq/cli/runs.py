@@ -34,6 +34,9 @@ ARTIFACTS = (
     "gate",
 )
 
+EXTENDED = "dataset"
+"""In the folder of refreshes: the run's dataset, gone on."""
+
 
 class RunError(ReaSeqError):
     """There is no such run, or it did not finish."""
@@ -69,6 +72,15 @@ class Run:
     def artifact(self, name: str) -> Artifact:
         """Open and verify one of `ARTIFACTS`."""
         return open_artifact(self.outputs[name])
+
+    @property
+    def refreshes(self) -> Path:
+        """The folder of `reaseq refresh`, which tells what lies there."""
+        return self.path / "refreshes"
+
+    def finished_refreshes(self) -> list[Path]:
+        """Folders of the refreshes whose rows have reached the feature store, newest first."""
+        return [summary.with_suffix("") for summary in sorted(self.refreshes.glob("*Z.json"), reverse=True)]
 
     @cached_property
     def config(self) -> RunConfig:

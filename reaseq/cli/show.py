@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow.compute as pc
 
+from reaseq.artifacts import Artifact, open_artifact
 from reaseq.cli import console
 from reaseq.cli.pages import check_writable, save
-from reaseq.cli.runs import find_run, workspace
+from reaseq.cli.runs import EXTENDED, Run, find_run, workspace
 from reaseq.data.dataset import Dataset
 from reaseq.errors import ReaSeqError
 from reaseq.evaluation.behaviors import user_page
@@ -66,12 +68,13 @@ def show_user(runs: Path, run: str, user_id: str, html: Path | None = None) -> N
     if html:
         check_writable(html)
     this = find_run(runs, run)
-    dataset = Dataset.open(this.artifact("dataset"))
+    source, table = _newest_inferences(this, user_id)
+    dataset = Dataset.open(source)
     place = int(dataset.log.user_index([user_id])[0])
     if place < 0:
         examples = [str(u) for u in dataset.log.user_ids[:3]]
         raise UnknownIdError(f"user {user_id!r} is not in run {this.id}. Its users look like {examples}.")
-    inferred = Inferred.read(this.artifact("inferred_behaviors"), dataset)
+    inferred = Inferred.read(table, dataset)
     found = timeline(dataset, ItemVectors.open(this.artifact("item_vectors")), inferred, place)
     _print_timeline(found)
     if html:
@@ -125,6 +128,25 @@ def open_ui(runs: Path, port: int) -> None:
     console.out.print(f"MLflow   http://127.0.0.1:{port}  (stop with Ctrl-C)", soft_wrap=True)
     command, environment = ui_command(workspace(runs).root / "mlflow", port)
     subprocess.run(command, env=environment, check=False)
+
+
+def _newest_inferences(this: Run, user_id: str) -> tuple[Artifact, Artifact]:
+    """The log and the inferences of the newest refresh that has some of this user; without any, those of the run.
+
+    A refresh whose log was replaced by that of a later one is passed over: what it saw can't be shown any more.
+    """
+    dataset = this.artifact("dataset")
+    logs = {dataset.digest: dataset}
+    if (this.refreshes / EXTENDED).is_dir():
+        extended = open_artifact(this.refreshes / EXTENDED, "dataset")
+        logs[extended.digest] = extended
+    for folder in this.finished_refreshes():
+        refreshed = open_artifact(folder, "inferred_behaviors")
+        users = refreshed.table("inferred_behaviors.parquet", ["user_id"]).column("user_id")
+        log = logs.get(refreshed.manifest.inputs["dataset"])
+        if log is not None and pc.index(users, user_id).as_py() >= 0:
+            return log, refreshed
+    return dataset, this.artifact("inferred_behaviors")
 
 
 def _print_timeline(found: Timeline) -> None:

@@ -8,6 +8,8 @@ file.
 
 import logging
 import os
+import re
+import socket
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +29,8 @@ from reaseq.errors import ReaSeqError
 from reaseq.platform.errors import ScaleOutError
 
 _STORE = 256 << 20  # bytes of Ray's object store on this machine: only small things travel
+_REACHED_WITHIN = 10.0  # seconds to a cluster's port; Ray itself tries for minutes and then says little
+_ADDRESS = re.compile(r"(?:ray://)?\[?(?P<host>[^\[\]/]+?)\]?:(?P<port>\d+)")
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class RayShards:
         Raises:
             ScaleOutError: Ray can't be started or reached, an actor can't open the recipe, or actors died.
         """
+        check_reachable(os.environ.get("RAY_ADDRESS", ""))
         workers, threads = min(self.workers, len(shards)), recipe.config.threads
         rows = [{"shard": n, "users": list(each.users), "path": str(each.path)} for n, each in enumerate(shards)]
         try:
@@ -88,6 +93,24 @@ def shard_done(answer: dict[str, Any]) -> int:
     if answer["error"]:
         raise ScaleOutError(f"an actor of Ray could not do its work: {answer['error']}")
     return int(answer["shard"])
+
+
+def check_reachable(address: str) -> None:
+    """Knock at a cluster's port; an address without one ("auto", "local", none) is left to Ray.
+
+    Raises:
+        ScaleOutError: nothing answers there.
+    """
+    named = _ADDRESS.fullmatch(address)
+    if not named:
+        return
+    try:
+        socket.create_connection((named["host"], int(named["port"])), _REACHED_WITHIN).close()
+    except (OSError, OverflowError) as error:
+        raise ScaleOutError(
+            f"RAY_ADDRESS={address}: no cluster answers there ({error}). Start it or correct the address; without "
+            "RAY_ADDRESS, Ray is started on this machine."
+        ) from None
 
 
 @contextmanager

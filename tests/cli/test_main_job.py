@@ -116,6 +116,8 @@ def test_a_refresh_brings_a_users_newer_events_to_the_store_once(done: Done, tmp
     told = json.loads((done.folder / "refreshes" / "20300103T000000000001Z.json").read_text())
     assert told["outcomes"]["refreshed"] + told["outcomes"]["nothing_found"] >= 2
     assert told["outcomes"]["too_few_events"] >= 1
+    shown = reaseq("show", "user", "newcomer", "--runs", str(done.runs))
+    assert "User newcomer: 3 behaviours before 2030-01-03" in shown.stdout, shown.stderr
 
 
 def test_unknown_ids_and_runs_are_one_paragraph_and_no_traceback(done: Done) -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from reaseq.behavior.refresh import Recipe
 from reaseq.platform.errors import ScaleOutError
-from reaseq.platform.ray_shards import Actor, RayShards, shard_done
+from reaseq.platform.ray_shards import Actor, RayShards, check_reachable, shard_done
+from serving.ports import claim, listen
 from tests.behavior.refreshes import CONFIG, make
 
 
@@ -25,3 +26,20 @@ def test_what_an_actor_can_not_open_is_named(tmp_path: Path) -> None:
     actor = Actor(Recipe(CONFIG, elsewhere, elsewhere, elsewhere, snapshot=0, rules=None, version=""))
     with pytest.raises(ScaleOutError, match=r"not-mounted is not there"):
         shard_done(actor({"shard": 0, "users": [1], "path": str(tmp_path / "shard.parquet")}))
+
+
+@pytest.mark.parametrize("form", ["127.0.0.1:{}", "ray://127.0.0.1:{}"])
+def test_a_cluster_that_does_not_answer_is_named_at_once(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", form.format(claim({"--port": 0})["--port"]))
+    with pytest.raises(ScaleOutError, match=r"RAY_ADDRESS=.*no cluster answers"):
+        list(RayShards(1)(Recipe(CONFIG, Path(), Path(), Path(), snapshot=0, rules=None, version=""), []))
+
+
+@pytest.mark.parametrize("address", ["", "auto", "local"])
+def test_what_names_no_port_is_left_to_ray(address: str) -> None:
+    check_reachable(address)
+
+
+def test_a_cluster_that_answers_is_taken() -> None:
+    with listen(0, "--port") as bound:
+        check_reachable(f"127.0.0.1:{bound.getsockname()[1]}")
