@@ -102,32 +102,31 @@ def _published(weights: dict[str, Tensor], kind: str, groups: int, x: Tensor) ->
     """What `modeling_llada.py` and `modeling_dream.py` compute of embeddings [B, T, d], in as many words."""
     name, size, (rows, length, _) = _names(kind), WIDTH // HEADS, x.shape
     angles = torch.arange(length)[:, None] * 50.0 ** (-torch.arange(0, size, 2) / size)
+    cos, sin = angles.cos(), angles.sin()
 
-    def norm(values: Tensor, scale: Tensor) -> Tensor:
-        return scale * values / (values.square().mean(-1, keepdim=True) + 1e-2).sqrt()
+    def norm(values: Tensor, key: str) -> Tensor:
+        return weights[f"{key}.weight"] * values / (values.square().mean(-1, keepdim=True) + 1e-2).sqrt()
 
-    def turned(heads: Tensor) -> Tensor:
-        first, second = heads.chunk(2, -1)
-        cos, sin = angles.cos(), angles.sin()
+    def linear(values: Tensor, key: str) -> Tensor:
+        return F.linear(values, weights[f"{key}.weight"], weights.get(f"{key}.bias"))
+
+    def heads(values: Tensor) -> Tensor:
+        return values.view(rows, length, -1, size).transpose(1, 2)
+
+    def turned(values: Tensor) -> Tensor:
+        first, second = values.chunk(2, -1)
         return torch.cat((first * cos - second * sin, second * cos + first * sin), -1)
 
     for layer in range(LAYERS):
-
-        def linear(part: str, values: Tensor, layer: int = layer) -> Tensor:
-            key = name(layer, part)
-            return F.linear(values, weights[f"{key}.weight"], weights.get(f"{key}.bias"))
-
-        def heads(part: str, values: Tensor, linear: Callable[[str, Tensor], Tensor] = linear) -> Tensor:
-            return linear(part, values).view(rows, length, -1, size).transpose(1, 2)
-
-        seen = norm(x, weights[f"{name(layer, 'attn_norm')}.weight"])
-        q, k, v = turned(heads("q_proj", seen)), turned(heads("k_proj", seen)), heads("v_proj", seen)
-        k, v = (each.repeat_interleave(HEADS // groups, 1) for each in (k, v))
+        seen = norm(x, name(layer, "attn_norm"))
+        q, k, v = (heads(linear(seen, name(layer, part))) for part in ("q_proj", "k_proj", "v_proj"))
+        q, k, v = turned(q), turned(k).repeat_interleave(HEADS // groups, 1), v.repeat_interleave(HEADS // groups, 1)
         attention = (q @ k.mT / size**0.5).softmax(-1) @ v
-        x = x + linear("attn_out", attention.transpose(1, 2).reshape(rows, length, WIDTH))
-        seen = norm(x, weights[f"{name(layer, 'ff_norm')}.weight"])
-        x = x + linear("ff_out", F.silu(linear("ff_proj", seen)) * linear("up_proj", seen))
-    return norm(x, weights["model.transformer.ln_f.weight" if kind == "llada" else "model.norm.weight"])
+        x = x + linear(attention.transpose(1, 2).reshape(rows, length, WIDTH), name(layer, "attn_out"))
+        seen = norm(x, name(layer, "ff_norm"))
+        gated = F.silu(linear(seen, name(layer, "ff_proj"))) * linear(seen, name(layer, "up_proj"))
+        x = x + linear(gated, name(layer, "ff_out"))
+    return norm(x, "model.transformer.ln_f" if kind == "llada" else "model.norm")
 
 
 @pytest.fixture(scope="module", params=KINDS)
