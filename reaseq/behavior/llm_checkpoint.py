@@ -1,9 +1,10 @@
 """Pretrained decoder LLMs as backbones: which can be used, and a denoiser that starts from one.
 
-Weights are read from safetensors only and no code of a checkpoint is ever run, so LLaDA's own checkpoints (arXiv
-2502.09992), which bring theirs, are none of these.
+Weights are read from safetensors only and no code of a checkpoint is ever run; those that bring some are read where
+`diffusion_llms` says what it computes.
 """
 
+import re
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedMode
 
 from reaseq.behavior.configuration import ReaSeqDenoiserConfig
 from reaseq.behavior.denoiser import ReaSeqDenoiser, quiet
+from reaseq.behavior.diffusion_llms import TRANSLATIONS, Translation
 from reaseq.behavior.errors import BehaviorError
 from reaseq.behavior.llm_blocks import LlmBlocks
 from reaseq.config import BehaviorConfig, Json
@@ -27,6 +29,7 @@ _WORDS = {"vocab_size": 1, "pad_token_id": None, "bos_token_id": None, "eos_toke
 """There are none: code embeddings stand in their place."""
 _BROKEN = (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError, StrictDataclassError)
 """What a checkpoint that can't be read raises."""
+_IN_A_BLOCK = re.compile(r"(model\.)?layers\.\d")
 _NOT_ITS_SHAPE = ("_name_or_path", "architectures", "dtype", "transformers_version")
 
 
@@ -75,10 +78,16 @@ def _open(name: str) -> PreTrainedModel:
     folder = _find(name)
     settings: Any = {"local_files_only": True, "trust_remote_code": False}
     try:
-        _check(name, folder, AutoConfig.from_pretrained(folder, **settings))
+        said, _ = PretrainedConfig.get_config_dict(folder, local_files_only=True)
+        if "model_type" not in said:
+            raise ValueError("it has no config.json that names a model_type")
+        translation = TRANSLATIONS.get(said["model_type"])
+        _check(name, folder, said, translation)
         with quiet():
             loaded: Any = AutoModel.from_pretrained(
                 folder, **settings, use_safetensors=True, dtype=torch.float32, attn_implementation="sdpa",
+                config=translation.config(said) if translation else AutoConfig.from_pretrained(folder, **settings),
+                key_mapping=dict(translation.names) if translation else None,
                 output_loading_info=True, ignore_mismatched_sizes=True,
             )  # fmt: skip
     except _BROKEN as error:
@@ -86,22 +95,31 @@ def _open(name: str) -> PreTrainedModel:
         raise _unusable(name, f"{folder} does not load: {reason}") from None
     llm: PreTrainedModel
     llm, report = loaded
-    missing = sorted([*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])])
-    if missing:
-        some = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
-        raise _unusable(name, f"{folder} lacks weights or has them of another shape: {some}")
+    if missing := {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])}:
+        raise _unusable(name, f"{folder} lacks weights or has them of another shape: {_some(missing)}")
+    if unread := {key for key in report["unexpected_keys"] if _IN_A_BLOCK.match(key)}:
+        raise _unusable(name, f"{folder} has weights that {llm.config.model_type} has no place for: {_some(unread)}")
     return llm
 
 
-def _check(name: str, folder: Path, config: PretrainedConfig) -> None:
-    if config.model_type not in FAMILY:
-        raise _unusable(name, f"it is a {config.model_type!r}, and decoders of {', '.join(FAMILY)} can be used")
-    if getattr(config, "quantization_config", None):
+def _check(name: str, folder: Path, said: Json, translation: Translation | None) -> None:
+    kind = said["model_type"]
+    if kind not in FAMILY and translation is None:
+        raise _unusable(name, f"it is a {kind!r}, and decoders of {', '.join((*FAMILY, *TRANSLATIONS))} can be used")
+    if translation and (deviations := translation.deviations(said)):
+        reason = f"its config.json says {', '.join(deviations)}, which is not known to be read right"
+        raise _unusable(name, f"{reason}; take a {kind} that is built like {translation.example}")
+    if said.get("quantization_config"):
         raise _unusable(name, "its weights are quantised; take those that it was made from")
     if not any(folder.glob("*.safetensors")):
         pickled = any(p for ending in ("*.bin", "*.pt", "*.pth") for p in folder.glob(ending))
         reason = "its weights are pickled, and a pickle may run code; save them as safetensors"
         raise _unusable(name, reason if pickled else f"{folder} holds no *.safetensors")
+
+
+def _some(weights: set[str]) -> str:
+    first = sorted(weights)[:3]
+    return ", ".join(first) + (f" and {len(weights) - 3} more" if len(weights) > 3 else "")
 
 
 def _find(name: str) -> Path:

@@ -65,10 +65,10 @@ def test_an_encoder_and_decoders_of_another_family_are_refused(kind: str, tmp_pa
 
 def test_a_model_that_brings_its_own_code_is_refused_unrun(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(
-        '{"model_type": "llada", "auto_map": {"AutoConfig": "code.Config", "AutoModel": "code.Model"}}'
+        '{"model_type": "own", "auto_map": {"AutoConfig": "code.Config", "AutoModel": "code.Model"}}'
     )
     (tmp_path / "code.py").write_text("raise SystemExit('it ran')")
-    with pytest.raises(BehaviorError, match="does not load"):
+    with pytest.raises(BehaviorError, match=r"'own'.*can be used"):
         llm_denoiser(f"hf:{tmp_path}")
 
 
