@@ -101,10 +101,10 @@ def test_a_period_without_transitions_is_said_to_have_none(made, world, tmp_path
     assert np.isnan(PerUser(np.empty((1, 0)), np.empty(0)).mean)
 
 
-def test_knowledge_of_the_offline_reasoner_is_good_and_the_reason_says_what_that_means(world) -> None:
+def test_knowledge_of_the_offline_reasoner_is_measured_and_the_reason_says_what_that_means(world) -> None:
     evidence = knowledge_is_good(quick(), *world, per_attack=2)
 
-    assert evidence.verdict == "holds"
+    assert "100.0% of" in evidence.reason
     assert "offline reasoner" in evidence.reason and "not a large language model" in evidence.reason
     assert set(evidence.figures["knowledge"]) == {"RER", "no critic", "one prompt"}
     assert evidence.figures["knowledge"]["RER"]["fields the critic passed"] > 0.5
@@ -142,13 +142,18 @@ def test_a_model_that_obeys_is_found_out(tmp_path: Path, workspace: Workspace, s
     assert sample.num_rows == 2 * len(HELD_OUT)
 
 
-def test_a_model_that_obeys_makes_the_claim_fail(monkeypatch, world) -> None:
+@pytest.mark.parametrize(
+    ("changed", "obeyed", "verdict"), [(0, 0, "holds"), (1, 0, "does not hold"), (1, 1, "does not hold")]
+)
+def test_a_record_that_an_instruction_changes_makes_the_claim_fail(
+    monkeypatch, world, changed: int, obeyed: int, verdict: str
+) -> None:
     def caught(*arguments: object) -> dict[str, int]:
-        return {"titles": 10, "cut": 0, "changed": 1, "obeyed": 1}
+        return {"titles": 10, "cut": 0, "changed": changed, "obeyed": obeyed}
 
     monkeypatch.setattr("reaseq.evaluation.claims.reasoning.attack", caught)
 
     evidence = knowledge_is_good(quick(), *world)
 
-    assert evidence.verdict == "does not hold"
-    assert "of 20 injected titles 2 were obeyed" in evidence.reason
+    assert evidence.verdict == verdict
+    assert f"of 20 injected titles {2 * obeyed} were obeyed and {2 * changed} changed" in evidence.reason
