@@ -14,7 +14,7 @@ A preset is a set of overrides over the defaults below, and the defaults are tho
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -28,6 +28,7 @@ from pydantic import (
 
 from reaseq.errors import ConfigError
 from reaseq.presets import PRESETS
+from reaseq.schema import VECTOR_DIM
 
 Json = dict[str, Any]
 NegativeSampling = Literal["contemporary", "uniform"]
@@ -37,6 +38,16 @@ class Section(BaseModel):
     """Base of every part of the tree: frozen, and unknown names are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    later: ClassVar[tuple[str, ...]] = ()
+    """Fields that came when artifacts were there already. Where one has its default it is left out of the JSON, so that
+    keys of artifacts stay what they were without it."""
+
+    @model_serializer(mode="wrap")
+    def _keyed_as_before(self, serialize: SerializerFunctionWrapHandler) -> Json:
+        whole: Json = serialize(self)
+        fields = type(self).model_fields
+        return {name: value for name, value in whole.items() if name not in self.later or value != fields[name].default}
 
 
 class SyntheticConfig(Section):
@@ -107,11 +118,15 @@ class KnowledgeConfig(Section):
 
 
 class RepresentationConfig(Section):
+    later: ClassVar[tuple[str, ...]] = ("title_dim",)
+
     encoder: str = "minilm"
     """`minilm` (packaged weights), `hf:<name or folder>` (any Hugging Face encoder) or `tfidf` (TF-IDF + SVD)."""
     encoder_batch: int = 64
     max_length: int = 128
     """Tokens per text that the encoder reads."""
+    title_dim: int = Field(0, ge=0, lt=VECTOR_DIM)
+    """Of z's 128 values, those that say what the title says; the others say what was learned. 0: all were learned."""
     align_steps: int = 2000
     align_batch: int = 2048
     align_lr: float = 1e-3
@@ -128,6 +143,8 @@ _OF_AN_LLM = ("backbone", "lora_rank", "bfloat16")
 
 
 class BehaviorConfig(Section):
+    later: ClassVar[tuple[str, ...]] = (*_OF_AN_LLM, "gradient_checkpointing")
+
     backbone: str = Field(SCRATCH, pattern=r"^(scratch|hf:.+)$")
     """The denoiser's blocks: `scratch`, or `hf:<name or folder>`, those of a pretrained decoder LLM (docs/denoiser.md);
     the LLM's own width, layers and heads then count, and not those set here."""
@@ -184,14 +201,6 @@ class BehaviorConfig(Section):
             if self.backbone == SCRATCH and getattr(self, name):
                 raise ValueError(f"{name} is for the LLM of behavior.backbone=hf:…, and it is {SCRATCH!r}")
         return self
-
-    @model_serializer(mode="wrap")
-    def _keyed_as_before(self, serialize: SerializerFunctionWrapHandler) -> Json:
-        """Without what came later, where it has its default: keys of artifacts stay what they were without it."""
-        whole: Json = serialize(self)
-        fields = type(self).model_fields
-        later = (*_OF_AN_LLM, "gradient_checkpointing")
-        return {name: value for name, value in whole.items() if name not in later or value != fields[name].default}
 
 
 class RefreshConfig(Section):

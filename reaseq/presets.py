@@ -6,7 +6,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {
         "threads": 1,  # its tensors are too small to share
         "data": {"synthetic": {"users": 400, "items": 600, "days": 60, "events_per_user": 30.0}},
-        "representation": {"align_steps": 150, "align_batch": 256, "codebook_size": 32},
+        "representation": {"title_dim": 64, "align_steps": 150, "align_batch": 256, "codebook_size": 32},
         "behavior": {
             "d_model": 64,
             "layers": 2,
@@ -36,7 +36,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     "small": {
         "data": {"synthetic": {"users": 4000, "items": 3000}},
-        "representation": {"align_steps": 800, "align_batch": 1024},
+        "representation": {"title_dim": 64, "align_steps": 800, "align_batch": 1024},
         "behavior": {
             "d_model": 128,
             "layers": 3,
@@ -59,9 +59,10 @@ PRESETS: dict[str, dict[str, Any]] = {
             "lr_sparse": 1e-2,
         },
     },
-    "base": {"device": "cuda"},
+    "base": {"device": "cuda", "representation": {"title_dim": 64}},
     "large": {
         "device": "cuda",
+        "representation": {"title_dim": 64},
         "data": {"synthetic": {"users": 200_000, "items": 100_000}},
         "behavior": {"d_model": 512, "layers": 8, "heads": 8, "batch_slots": 16_384},
         "ranking": {"id_dim": 64, "attention_dim": 128, "hidden": [512, 256, 128], "batch": 8192},

@@ -78,10 +78,10 @@ class PairSampler:
 def align(
     aligner: Aligner, texts: np.ndarray, positives: CoConsumption, plan: AlignmentPlan, scratch: Path
 ) -> list[float]:
-    """Train `aligner` in place and return the loss of every step.
+    """Train `aligner`'s u in place and return the loss of every step.
 
     Args:
-        aligner: a head fresh from `Aligner.from_titles`; what it gives now is z⁰.
+        aligner: a head fresh from `Aligner.from_titles`; the u that it gives now is z⁰ of the loss.
         texts: float32 [V, views, text_dim].
         positives: at least `FEWEST_PAIRS` pairs, from training events only.
         scratch: where checkpoints are kept and found.
@@ -89,7 +89,7 @@ def align(
     if plan.device == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what determinism asks of cuBLAS
     torch.use_deterministic_algorithms(True)
-    before = torch.from_numpy(aligner.to(plan.device).embed(texts)).to(plan.device)
+    before = torch.from_numpy(aligner.to(plan.device).embed_aligned(texts)).to(plan.device)
     inputs = torch.from_numpy(texts)
     sampler = PairSampler(positives, len(texts), plan.batch, plan.seed)
     log_share = torch.from_numpy(sampler.log_share).to(plan.device)
@@ -109,7 +109,7 @@ def align(
         for group in optimizer.param_groups:
             group["lr"] = plan.lr * _schedule(step, plan.steps)
         drawn, pairs, known = (torch.from_numpy(part) for part in sampler.draw(step))
-        z = aligner(inputs[drawn].to(plan.device))
+        z = aligner.aligned(inputs[drawn].to(plan.device))
         drawn, known, (i, j) = drawn.to(plan.device), known.to(plan.device), pairs.to(plan.device).T
         z0, share = before[drawn], log_share[drawn]
         value = loss(z[i], z[j], z0[i], z0[j], share[i], share[j], known[i][:, j], known[i][:, i])

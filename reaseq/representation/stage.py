@@ -94,10 +94,11 @@ def _represent(
         flat = encode_texts(encoder, [text for view in views for text in view], cache, "encoding item texts")
     texts = np.ascontiguousarray(flat.reshape(len(VIEWS), len(ids), -1).swapaxes(0, 1))  # [V, views, text_dim]
 
-    torch.manual_seed(config.seed * 100 + STAGE)
-    aligner = Aligner.from_titles(texts[:, 0])
-    before = aligner.embed(texts)
+    before = Aligner.from_titles(texts[:, 0]).embed(texts)
     positives = CoConsumption.count(training, len(ids), settings.window_days)
+    enough = len(positives.pairs) >= FEWEST_PAIRS and settings.align_steps > 0
+    torch.manual_seed(config.seed * 100 + STAGE)
+    aligner = Aligner.from_titles(texts[:, 0], settings.title_dim if enough else 0)
     plan = AlignmentPlan(
         steps=settings.align_steps,
         batch=settings.align_batch,
@@ -106,15 +107,15 @@ def _represent(
         seed=config.seed,
         device=config.device,
     )
-    enough = len(positives.pairs) >= FEWEST_PAIRS
-    if not enough:
+    if len(positives.pairs) < FEWEST_PAIRS:
         progress.note(
             f"alignment skipped: {len(positives.pairs)} co-consumed pairs, {FEWEST_PAIRS} needed; z is PCA(title)"
         )
-    losses = align(aligner, texts, positives, plan, draft.scratch) if enough else []
-    z = aligner.embed(texts)
-
     trained = np.bincount(training.item, minlength=len(ids)) > 0
+    losses = align(aligner, texts, positives, plan, draft.scratch) if enough else []
+    if aligner.title_dim:
+        aligner.join(texts[trained])
+    z = aligner.embed(texts)
     codebook, fitted = fit_codebook(z, trained, settings.levels, settings.codebook_size, config.seed)
     codes = codebook.encode(z)
     save_and_check(codebook, codes, z, draft.path / "codebook.safetensors")
@@ -133,6 +134,7 @@ def _represent(
         title_fallbacks=fallbacks,
         pairs=len(positives.pairs),
         aligned=bool(losses),
+        title_dim=aligner.title_dim,
         mean_cosine={"pca_title": mean_pairwise_cosine(before), "z": mean_pairwise_cosine(z)},
         i2i_hit_at_30={
             "transitions": len(transitions),

@@ -35,12 +35,47 @@ def test_a_fresh_head_reads_nothing_but_the_title() -> None:
     np.testing.assert_array_equal(aligner.embed(given_texts), aligner.embed(others))
 
 
-def test_a_trained_head_reads_every_view() -> None:
-    given_texts = texts(50, 16)
-    aligner = Aligner.from_titles(given_texts[:, 0])
+def trained(aligner: Aligner) -> Aligner:
+    """The head with other weights, as if alignment had changed them."""
     torch.manual_seed(0)
     for view in aligner.views:
         torch.nn.init.normal_(view[-1].weight, std=0.1)
+    return aligner
+
+
+def axes_of(vectors: np.ndarray, width: int) -> np.ndarray:
+    """Their principal axes by sklearn, at unit length."""
+    projected = PCA(width).fit_transform(vectors.astype(np.float64))
+    return projected / np.linalg.norm(projected, axis=1, keepdims=True)
+
+
+def test_a_joined_head_gives_the_axes_of_titles_and_of_what_was_learned_side_by_side() -> None:
+    given_texts = texts(200, 48)
+    titles = Aligner.from_titles(given_texts[:, 0]).embed(given_texts)
+    aligner = trained(Aligner.from_titles(given_texts[:, 0], title_dim=32))
+    aligner.join(given_texts)
+
+    z = aligner.embed(given_texts)
+
+    assert z.shape == (200, VECTOR_DIM)
+    for part, reference in (
+        (z[:, :32], axes_of(titles, 32)),
+        (z[:, 32:], axes_of(aligner.embed_aligned(given_texts), VECTOR_DIM - 32)),
+    ):
+        np.testing.assert_allclose(2 * part @ part.T, reference @ reference.T, atol=1e-4)
+
+
+def test_a_joined_head_of_few_items_has_the_axes_there_are() -> None:
+    given_texts = texts(20, 8)
+    aligner = trained(Aligner.from_titles(given_texts[:, 0], title_dim=64))
+    aligner.join(given_texts[:5])
+
+    np.testing.assert_allclose(np.linalg.norm(aligner.embed(given_texts), axis=1), 1, atol=1e-5)
+
+
+def test_a_trained_head_reads_every_view() -> None:
+    given_texts = texts(50, 16)
+    aligner = trained(Aligner.from_titles(given_texts[:, 0]))
     for view in range(len(VIEWS)):
         others = given_texts.copy()
         others[:, view] = texts(50, 16, seed=1)[:, view]
@@ -68,9 +103,12 @@ def test_a_vector_without_direction_gets_one_and_a_finite_gradient() -> None:
     assert torch.isfinite(vectors.grad).all()
 
 
-def test_a_saved_head_comes_back_bit_for_bit(tmp_path) -> None:
+@pytest.mark.parametrize("title_dim", [0, 64])
+def test_a_saved_head_comes_back_bit_for_bit(tmp_path, title_dim: int) -> None:
     given_texts = texts(50, 16)
-    aligner = Aligner.from_titles(given_texts[:, 0])
+    aligner = trained(Aligner.from_titles(given_texts[:, 0], title_dim))
+    if title_dim:
+        aligner.join(given_texts)
     aligner.save(tmp_path / "aligner.safetensors", {"version": "x"})
 
     again = Aligner.load(tmp_path / "aligner.safetensors")
