@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reaseq.behavior.slots import Log
+from reaseq.data.ranges import numbered
 
 SMALLEST = 2
 """Behaviours a window needs: one to mask and one to infer it from."""
@@ -53,8 +54,7 @@ class Corpus:
         first, long = length.copy(), length > longest
         first[long] = rng.integers(1, longest + 1, size=int(long.sum()))  # none for users who come only after the cut
         pieces = 1 + np.maximum(-(-(length - first) // longest), 0)
-        user = np.repeat(np.arange(len(length)), pieces)
-        number = np.arange(len(user)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+        user, number = numbered(pieces)
         ends = np.minimum(self.starts[user] + first[user] + number * longest, self.ends[user])
         starts = np.where(number == 0, self.starts[user], self.starts[user] + first[user] + (number - 1) * longest)
         keep = ends - starts >= SMALLEST

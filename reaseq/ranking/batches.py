@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from reaseq.data.dataset import EventLog, Impressions
+from reaseq.data.ranges import numbered
 from reaseq.ranking.features import FeatureLimits, Histories, Inferences, Profiles, Tensors, assemble_users
 from reaseq.ranking.inferences import InferenceTable
 from reaseq.ranking.shards import Shards
@@ -241,6 +242,6 @@ def _grid_rows(shown: Impressions) -> tuple[np.ndarray, np.ndarray]:
     begin = np.flatnonzero(_request_starts(shown))
     size = np.diff(np.append(begin, len(shown.item)))
     pieces = -(-size // GRID)
-    piece = np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces)
-    first = np.repeat(begin, pieces) + piece * GRID
-    return first, np.minimum(first + GRID, np.repeat(begin + size, pieces))
+    request, piece = numbered(pieces)
+    first = begin[request] + piece * GRID
+    return first, np.minimum(first + GRID, (begin + size)[request])

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from reaseq.artifacts import Artifact
 from reaseq.data.dataset import Dataset, EventLog
+from reaseq.data.ranges import elements
 from reaseq.evaluation.claims.hiding import Bools, Hidden, Ints, categories_of, visible
 from reaseq.ranking.inferences import InferenceTable
 from reaseq.representation.vectors import ItemVectors
@@ -46,10 +47,8 @@ class Cases:
 
     def history(self) -> Bools:
         """[N, V+1] items in each user's visible history."""
-        start, end = self.spans()
         taken = np.zeros(self.truth.shape, bool)
-        row = np.repeat(np.arange(len(self.user)), end - start)
-        place = np.arange(len(row)) - np.repeat(np.cumsum(end - start) - (end - start), end - start) + start[row]
+        row, place = elements(*self.spans())
         taken[row, self.log.items[place]] = True
         return taken
 

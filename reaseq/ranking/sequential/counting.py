@@ -8,6 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from reaseq.data.dataset import EventLog
+from reaseq.data.ranges import elements
 from reaseq.ranking.sequential.rows import last_events
 
 
@@ -44,10 +45,8 @@ class CohortPopularity:
 
     def _cohorts(self, events: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
         """[B] the category with most events of each range, the first of equal ones; 0 for an empty range."""
-        length = end - start
-        row = np.repeat(np.arange(len(length)), length)
-        place = np.arange(len(row)) - np.repeat(np.cumsum(length) - length, length) + np.repeat(start, length)
-        shape = (len(length), int(self._category.max(initial=0)) + 1)
+        row, place = elements(start, end)
+        shape = (len(start), int(self._category.max(initial=0)) + 1)
         of_row = sparse.csr_array((np.ones(len(row), np.float32), (row, self._category[events[place]])), shape=shape)
         return np.asarray(of_row.argmax(axis=1)).ravel()
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reaseq.data.dataset import Dataset
+from reaseq.data.ranges import elements
 from reaseq.ranking.scoring import CatalogueRanks
 from reaseq.schema import Split
 
@@ -56,9 +57,7 @@ def rank_targets(data: Dataset, targets: Targets, score: Score, seed: int) -> Ca
         scores = score(start, end)
         lines, place = np.arange(len(scores)), targets.item[part] - 1
         own = scores[lines, place].copy()
-        length = end - start
-        line = np.repeat(lines, length)
-        event = np.arange(len(line)) - np.repeat(np.cumsum(length) - length, length) + start[line]
+        line, event = elements(start, end)
         scores[line, data.log.items[event] - 1] = -np.inf
         scores[lines, place] = own
         better[part] = (scores > own[:, None]).sum(1)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reaseq.data.dataset import EventLog
+from reaseq.data.ranges import numbered
 
 SORTED_TOGETHER = 16
 """Batches' worth of shuffled rows that are sorted by length together: enough to save the padding, and few enough that
@@ -33,8 +34,7 @@ class Rows:
         """
         length = np.diff(log.offsets)
         pieces = np.where(length > 1, -(-(length - 1) // history), 0)
-        user = np.repeat(np.arange(len(length)), pieces)
-        number = np.arange(len(user)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+        user, number = numbered(pieces)
         end = log.offsets[user + 1] - number * history
         return cls(log.items, np.maximum(end - history - 1, log.offsets[user]), end)
 
