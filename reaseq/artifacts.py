@@ -44,7 +44,7 @@ VERSIONS = {
     "item_vectors": 1,
     "title_vectors": 1,
     "denoiser": 2,
-    "decoder": 1,
+    "decoder": 2,
     "inferred_behaviors": 1,
     "ranker": 2,
     "arm": 1,

@@ -55,9 +55,8 @@ class Generator:
         slots, levels = alone.codes.shape[1:]
         codes, latents = [], []
         for slot in range(slots):
-            states = []
+            latents.append(self.model.latent(branches[0].opening))
             for level in range(levels):
-                states.append(branches[0].hidden)
                 log_probs = self._log_probs(branches, level)
                 if self.temperature > 0:
                     log_probs = log_probs + self.temperature * noise[:, slot, level]
@@ -66,7 +65,6 @@ class Generator:
                     self.forwards += len(branches)
                     for branch in branches:
                         branch.read(codes[-1], slot, level)
-            latents.append(self.model.latent(torch.stack(states, 1)))
         free = (len(branches) - 1) * slots / inserted.batch.present.sum(1).double()
         self.dense_forwards += (1 + free).sum().item()  # a row is read once, token by token, start for the last code
         settled = torch.stack(codes, 1).view(len(keys), slots, levels)
@@ -80,13 +78,11 @@ class Generator:
 
 
 def _split(inserted: Inserted) -> tuple[SlotBatch, SlotBatch]:
-    """The history, with absent slots at its end, and the slots to generate; recency is counted from the last of them,
-    as in the sequences that the decoder learnt from."""
+    """The history, with absent slots at its end, and the slots to generate."""
     batch, index = inserted.batch, inserted.index
     count = batch.present.sum(1) - index.shape[1]
     if not torch.equal(index, count[:, None] + torch.arange(index.shape[1])):
         raise BehaviorError("a decoder generates after the end of a history; insert the slots with inside=0.")
-    batch = batch.counted_from_the_end()
     column = torch.arange(int(count.max()))
     there = column < count[:, None]
     history = batch.take(column.expand(len(count), -1))

@@ -3,7 +3,7 @@ and its action. Here sequences become slots, and all-[MASK] slots are put betwee
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Protocol
 
 import numpy as np
@@ -54,12 +54,6 @@ class SlotBatch:
     def rows(self, index: Tensor) -> "SlotBatch":
         """The sequences at `index` int64 [B']."""
         return SlotBatch(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
-
-    def counted_from_the_end(self) -> "SlotBatch":
-        """With recency counted from the last slot, known or not, as an autoregressive decoder is taught."""
-        rank = self.present.sum(1, keepdim=True) - 1 - torch.arange(self.present.shape[1], device=self.present.device)
-        recency = torch.from_numpy(recency_bucket(rank.cpu().numpy())).to(rank.device)
-        return replace(self, recency=torch.where(self.present, recency, 0))
 
     def take(self, index: Tensor) -> "SlotBatch":
         """The slots at `index` int64 [B, S'], with buckets as they are."""

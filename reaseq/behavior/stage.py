@@ -32,18 +32,17 @@ from reaseq.schema import INFERRED_BEHAVIORS, SPLITS, VECTOR_DIM
 
 @dataclass(frozen=True)
 class Learner:
-    """What is fitted: a model of the denoiser's parts, what it learns from a batch, and how it is measured."""
+    """What is fitted: a model of the denoiser's parts, and what it learns from a batch."""
 
     name: str
     model: type[ReaSeqDenoiser]
     shape: type[ReaSeqDenoiserConfig]
     objective: Objective
-    measure: type[Inpainting]
     serves: bool
     """Whether it is fitted further for the snapshots after training."""
 
 
-DENOISER = Learner("denoiser", ReaSeqDenoiser, ReaSeqDenoiserConfig, denoising, Inpainting, serves=True)
+DENOISER = Learner("denoiser", ReaSeqDenoiser, ReaSeqDenoiserConfig, denoising, serves=True)
 
 
 def fit_denoiser(
@@ -182,7 +181,7 @@ def _fit_on(
             "denoiser needs at least two; raise behavior.fit_share or bring more events."
         )
     catalogue = Catalogue.known_before(log.items, vectors.z, vectors.codes, data.category_index)
-    inpainting = learner.measure(corpus, catalogue, vectors.codes, behavior.max_slots)
+    inpainting = Inpainting(corpus, catalogue, vectors.codes, behavior.max_slots)
     tables = Tables(vectors.codes, data.category_index)
     state = fit(
         model, corpus, inpainting, tables, behavior, seed=config.seed, scratch=scratch,

@@ -7,12 +7,13 @@ import torch
 
 from reaseq.behavior.autoregressive import Decoding, ReaSeqDecoder, ReaSeqDecoderConfig
 from reaseq.behavior.corpus import Corpus
+from reaseq.behavior.decoder_stage import decoding
 from reaseq.behavior.denoiser import load_denoiser, load_model, save_denoiser
 from reaseq.behavior.determinism import deterministic_torch
 from reaseq.behavior.errors import BehaviorError
 from reaseq.behavior.generation import Generator
 from reaseq.behavior.grounding import Catalogue, Floors, Posterior, Rules, ground
-from reaseq.behavior.next_behavior import NextBehavior, decoding
+from reaseq.behavior.inpainting import Inpainting
 from reaseq.behavior.noise import UserNoise
 from reaseq.behavior.sampler import Sampled
 from reaseq.behavior.slots import SlotBatch, gather_sequences, insert_masks, slot_batch
@@ -65,25 +66,39 @@ def test_a_state_has_read_every_code_before_its_own_and_no_other(slot: int, leve
     codes = batch.codes.clone()
     codes[0, slot, level] = (codes[0, slot, level] + 1) % SIZE
     with torch.no_grad():
-        differs = (model(replace(batch, codes=codes)) - model(batch)).abs().amax(-1).flatten() > 1e-6
+        differs = (model(replace(batch, codes=codes)) - model(batch)).abs().amax(-1)[0] > 1e-6
+    of_codes = differs[:, 1:].flatten()
     at = slot * LEVELS + level
-    assert not differs[: at + 1].any()
-    assert differs[at + 1 :].all()
+    assert not of_codes[: at + 1].any()
+    assert of_codes[at + 1 :].all()
 
 
-def test_no_code_of_a_slot_is_predicted_from_the_slots_own_gap_or_action() -> None:
+def test_the_latent_of_a_slot_has_read_the_slots_before_it_and_none_of_its_own_codes() -> None:
+    model, batch = toy_decoder(), _batch(6)
+    codes = batch.codes.clone()
+    codes[0, 3] = SIZE
+    with torch.no_grad():
+        latent, other = model.latent(model(batch)), model.latent(model(replace(batch, codes=codes)))
+    assert torch.equal(latent[0, :4], other[0, :4])
+    assert not torch.isclose(latent[0, 4:], other[0, 4:], atol=1e-5).all(-1).any()
+
+
+def test_a_slot_is_predicted_from_its_gap_and_not_from_its_action() -> None:
     model, batch = toy_decoder(), _batch(6)
     gap, action = batch.gap.clone(), batch.action.clone()
     gap[0, 3], action[0, 3] = 20, 0
     with torch.no_grad():
-        hidden, other = model(batch), model(replace(batch, gap=gap, action=action))
-    assert torch.equal(hidden[0, :4], other[0, :4])
-    assert not torch.allclose(hidden[0, 4:], other[0, 4:], atol=1e-5)
+        hidden = model(batch)
+        later, acted = model(replace(batch, gap=gap)), model(replace(batch, action=action))
+    for other, first in ((later, 3), (acted, 4)):
+        assert torch.equal(hidden[0, :first], other[0, :first])
+        assert not torch.isclose(hidden[0, first:], other[0, first:], atol=1e-5).all(-1).any()
 
 
 def test_what_is_kept_in_the_cache_gives_what_a_whole_forward_does() -> None:
     """Histories of unequal length in one batch, every code of the slots after them read one by one."""
     model = toy_decoder()
+    torch.nn.init.normal_(model.embedding.log_weight)
     starts, ends = LOG.offsets[:-1], LOG.offsets[1:]
     inserted = insert_masks(gather_sequences(LOG, starts, ends), CODES, SIZE, SLOTS, inside=0)
     rows = torch.arange(len(LENGTHS))[:, None]
@@ -96,8 +111,10 @@ def test_what_is_kept_in_the_cache_gives_what_a_whole_forward_does() -> None:
         course = Decoding(model, history, whole.take(inserted.index))
         for slot in range(SLOTS):
             for level in range(LEVELS):
-                assert torch.allclose(course.hidden, expected[:, slot, level], atol=1e-5)
-                course.read(filled[rows[:, 0], inserted.index[:, slot], level], slot, level)
+                assert torch.allclose(course.opening, expected[:, slot, :1], atol=1e-5)
+                assert torch.allclose(course.hidden, expected[:, slot, 1 + level], atol=1e-5)
+                if (slot, level) != (SLOTS - 1, LEVELS - 1):
+                    course.read(filled[rows[:, 0], inserted.index[:, slot], level], slot, level)
 
 
 @pytest.mark.parametrize("guidance", [0.0, 1.0])
@@ -118,7 +135,7 @@ def test_every_code_generated_is_what_whole_forwards_choose_there(guidance: floa
     inserted = insert_masks(gather_sequences(LOG, LOG.offsets[:-1], LOG.offsets[1:]), CODES, SIZE, SLOTS, inside=0)
     codes = inserted.batch.codes.clone()
     codes[torch.arange(len(users))[:, None], inserted.index] = sampled.codes
-    whole = replace(inserted.batch, codes=codes).counted_from_the_end()
+    whole = replace(inserted.batch, codes=codes)
     noise = UserNoise((1, SLOTS, LEVELS, SIZE), 0, torch.device("cpu"))
     with torch.no_grad():
         hidden = generator.model(whole, inserted.index)
@@ -163,7 +180,7 @@ def test_fitting_finds_what_popularity_and_similarity_do_not(tmp_path: Path) -> 
     log, model = ring(), toy_decoder()
     corpus = Corpus.of(log, np.random.default_rng(0))
     catalogue = Catalogue.known_before(log.items, RING_Z, RING_CODES, RING_CATEGORY)
-    measure = NextBehavior(corpus, catalogue, RING_CODES, LENGTH)
+    measure = Inpainting(corpus, catalogue, RING_CODES, LENGTH)
     similar = measure.recall(model, k=1)
     with deterministic_torch(threads=1, seed=0):
         state = fit(model, corpus, measure, TABLES, CONFIG, seed=0, scratch=tmp_path, objective=decoding)
