@@ -48,10 +48,16 @@ class SlotEmbedding(nn.Module):
 
     def sums(self, batch: SlotBatch) -> tuple[Tensor, Tensor, Tensor]:
         """h⁰, and what the context is the quotient of: sum [B, 1, L, d] and weight [B, 1, L, 1] of visible codes."""
-        codes = self.of_codes(batch.codes)
-        known = (batch.present[:, :, None] & (batch.codes != self.code.shape[1] - 1))[..., None]
-        known = known * self.weight(batch.recency)[:, :, None, None]
+        return self.sums_of(batch.codes, *self.about(batch))
+
+    def about(self, batch: SlotBatch) -> tuple[Tensor, Tensor]:
+        """What is known of slots beside their codes: its embedding [B, S, 1, d] and their weight [B, S, 1]."""
         slot = self.recency(batch.recency) + self.gap(batch.gap) + self.action(batch.action)
-        slot = slot + self.slot(codes.mean(2))
-        x = codes + self.level + slot[:, :, None]
-        return x, (codes * known).sum(1, keepdim=True), known.sum(1, keepdim=True)
+        return slot[:, :, None], (batch.present * self.weight(batch.recency))[:, :, None]
+
+    def sums_of(self, codes: Tensor, about: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As `sums`, of codes int64 [B, S, L]."""
+        embedded = self.of_codes(codes)
+        known = ((codes != self.code.shape[1] - 1) * weight)[..., None]
+        x = embedded + self.level + (about + self.slot(embedded.mean(2, keepdim=True)))
+        return x, (embedded * known).sum(1, keepdim=True), known.sum(1, keepdim=True)
