@@ -137,6 +137,9 @@ class BehaviorConfig(Section):
     """Whether the LLM computes in bfloat16; what learns is kept in float32."""
     gradient_checkpointing: bool = False
     """Whether fitting computes each block twice in order to store less: about a third slower."""
+    shard_weights: bool = False
+    """Whether processes that fit together hold a part of each block's weights only, and fetch the rest when it is its
+    turn; for LLMs that don't fit one device."""
     d_model: int = 256
     layers: int = 4
     heads: int = 4
@@ -190,7 +193,7 @@ class BehaviorConfig(Section):
         """Without what came later, where it has its default: keys of artifacts stay what they were without it."""
         whole: Json = serialize(self)
         fields = type(self).model_fields
-        later = (*_OF_AN_LLM, "gradient_checkpointing")
+        later = (*_OF_AN_LLM, "gradient_checkpointing", "shard_weights")
         return {name: value for name, value in whole.items() if name not in later or value != fields[name].default}
 
 

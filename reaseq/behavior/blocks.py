@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from reaseq.behavior.configuration import ReaSeqDenoiserConfig
+from reaseq.behavior.dropout import Dropout
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Block(GradientCheckpointingLayer):
         self.mlp_norm = nn.RMSNorm(width, eps=config.rms_norm_eps)
         self.gate_up = nn.Linear(width, 2 * inner, bias=False)
         self.mlp_out = nn.Linear(inner, width, bias=False)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(
         self, x: Tensor, keys: Tensor | None, wanted: Tensor | None = None, *, causal: bool = False

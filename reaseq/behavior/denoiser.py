@@ -181,10 +181,10 @@ def quiet() -> Iterator[None]:
             transformers_logging.enable_progress_bar()
 
 
-def save_denoiser(model: ReaSeqDenoiser, folder: Path) -> None:
-    """Write `config.json` and `model.safetensors`."""
+def save_denoiser(model: ReaSeqDenoiser, folder: Path, state: dict[str, Tensor] | None = None) -> None:
+    """Write `config.json` and `model.safetensors`; `state`: its whole weights, where they are held elsewhere."""
     with quiet():
-        model.save_pretrained(folder)
+        model.save_pretrained(folder, state_dict=state)
 
 
 def load_denoiser(folder: Path) -> ReaSeqDenoiser:

@@ -48,16 +48,19 @@ class SlotEmbedding(nn.Module):
 
     def sums(self, batch: SlotBatch) -> tuple[Tensor, Tensor, Tensor]:
         """h⁰, and what the context is the quotient of: sum [B, 1, L, d] and weight [B, 1, L, 1] of visible codes."""
-        return self.sums_of(batch.codes, *self.about(batch))
+        return self.sums_of(batch.codes, self.about(batch))
 
-    def about(self, batch: SlotBatch) -> tuple[Tensor, Tensor]:
-        """What is known of slots beside their codes: its embedding [B, S, 1, d] and their weight [B, S, 1]."""
+    def about(self, batch: SlotBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """What is known of slots beside their codes: its embedding [B, S, d], their weight [B, S], and whether they are
+        present [B, S]."""
         slot = self.recency(batch.recency) + self.gap(batch.gap) + self.action(batch.action)
-        return slot[:, :, None], (batch.present * self.weight(batch.recency))[:, :, None]
+        return slot, self.weight(batch.recency), batch.present
 
-    def sums_of(self, codes: Tensor, about: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def sums_of(self, codes: Tensor, about: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """As `sums`, of codes int64 [B, S, L]."""
+        slot, weight, present = about
         embedded = self.of_codes(codes)
-        known = ((codes != self.code.shape[1] - 1) * weight)[..., None]
-        x = embedded + self.level + (about + self.slot(embedded.mean(2, keepdim=True)))
+        known = (present[:, :, None] & (codes != self.code.shape[1] - 1))[..., None] * weight[:, :, None, None]
+        slot = slot + self.slot(embedded.mean(2))
+        x = embedded + self.level + slot[:, :, None]
         return x, (embedded * known).sum(1, keepdim=True), known.sum(1, keepdim=True)

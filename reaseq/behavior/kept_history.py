@@ -80,7 +80,7 @@ class Branches:
                 computed of all but the first `settled`, which keep those of the step before.
         """
         model, number, levels = self.model, len(self._branches), codes.shape[2]
-        h0, total, known = model.embedding.sums_of(codes, *self._about)
+        h0, total, known = model.embedding.sums_of(codes, self._about)
         width = h0.shape[-1]
         x = h0.flatten(1, 2).gather(1, wanted[..., None].expand(-1, -1, width))
         context = (self._total + total) / (self._known + known).clamp(min=LEAST_WEIGHT)

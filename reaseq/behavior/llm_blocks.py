@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.cache_utils import Cache
 
 from reaseq.behavior.blocks import Kept, KeysValues
 from reaseq.behavior.configuration import ReaSeqDenoiserConfig
+from reaseq.behavior.dropout import Dropout
 
 ATTENTION, MLP = ("q_proj", "k_proj", "v_proj", "o_proj"), ("gate_proj", "up_proj", "down_proj")
 ADAPTED = (*ATTENTION, *MLP)
@@ -52,10 +52,11 @@ class LlmBlocks(nn.Module):
         self.llm = llm
         if self.adapted:
             _add_adapters(llm, config.lora_rank)
+        self.dropout = Dropout(config.dropout)
         if config.dropout:
             for name, layer in llm.named_modules():
                 if name.endswith((ATTENTION[-1], MLP[-1])):
-                    layer.register_forward_hook(_Dropping(config.dropout))
+                    layer.register_forward_hook(lambda layer, inputs, out: self.dropout(out))
 
     def forward(
         self, x: Tensor, present: Tensor | None, wanted: Tensor | None = None, kept: list[KeysValues] | None = None
@@ -93,16 +94,6 @@ class LlmBlocks(nn.Module):
             )
         hidden: Tensor = read.last_hidden_state.to(x.dtype)
         return hidden
-
-
-class _Dropping:
-    """A forward hook that zeroes a share of what a layer puts out, in training."""
-
-    def __init__(self, share: float):
-        self.share = share
-
-    def __call__(self, layer: nn.Module, inputs: Any, out: Tensor) -> Tensor:
-        return F.dropout(out, self.share, layer.training)
 
 
 class _Keeping(Cache):

@@ -133,13 +133,14 @@ def test_what_is_kept_is_exact_as_long_as_nothing_has_changed(guided: bool) -> N
 
 
 def test_a_kept_history_costs_what_its_tokens_say() -> None:
-    """One user of 17 behaviours; R = 4 and refresh = 4: one dense step, then 24, 18 and 12 of 24 codes, twice."""
+    """One user of 17 behaviours; R = 4 and refresh = 4: one dense step, then 24, 18 and 12 of 24 codes, twice.
+    Of six of them, just settled, keys and values alone are computed in the last block."""
     sampler, tokens, inserted = _sampler(refresh=4), (17 + SLOTS) * LEVELS, SLOTS * LEVELS
     sampler.sample(*_inserted([1]))
     share = 2 * 32 / (4 * 32 + 3 * toy_model().config.intermediate_size)
     dense = (tokens + inserted + (tokens - inserted) * share) / (2 * tokens)  # two blocks, the last in part
     assert sampler.forwards == 8
-    assert sampler.dense_forwards == pytest.approx(dense + (2 * (24 + 18 + 12) + 24) / tokens)
+    assert sampler.dense_forwards == pytest.approx(dense + (2 * (24 + 18 + 12) + 24 - 3 * 6 * (1 - share)) / tokens)
 
 
 def test_recomputing_costs_every_step_the_same() -> None:
