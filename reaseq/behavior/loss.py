@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -51,13 +52,12 @@ def masked_loss(
     )
     total = len(batch.codes)
     mine = ranks.rows(total)
+    if len(mine) == 0:  # all take part in every forward; what this process computes counts nothing
+        mine, weight = np.zeros(1, np.int64), torch.zeros_like(weight)
     take_rows(model, total, mine)
-    slots = masked.all(2)
-    codes = batch.codes
+    slots, codes = masked.all(2), batch.codes
     if not ranks.alone:
         rows = torch.from_numpy(mine).to(codes.device)
-        if len(mine) == 0:  # all take part in every forward; what this one computes counts nothing
-            rows, weight = rows.new_zeros(1), torch.zeros_like(weight)
         noisy, codes, masked, weight = noisy.rows(rows), codes[rows], masked[rows], weight[rows]
     hidden = model(noisy)
     code = hidden.new_zeros(())
