@@ -76,7 +76,7 @@ def test_weights_that_are_held_in_parts_are_saved_whole(
     rank: int, world: tuple[Artifact, Artifact], tmp_path: Path
 ) -> None:
     backbone = write_llm(tmp_path / "llm")
-    settings = {"backbone": backbone, "shard_weights": True, "lora_rank": rank, "bfloat16": rank > 0}
+    settings = {"backbone": backbone, "shard_weights": True, "lora_rank": rank}
     config = load("tiny", overrides=FEW | {f"behavior.{name}": value for name, value in settings.items()})
     one = fit_denoiser(config, *world, tmp_path / "one", Workspace(tmp_path / "alone"))
     done = torchrun(config, world, tmp_path, "reaseq.behavior.worker")
