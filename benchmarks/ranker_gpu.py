@@ -40,9 +40,9 @@ from reaseq import config
 from reaseq.artifacts import Artifact, Workspace, open_artifact
 from reaseq.config import RunConfig
 from reaseq.evaluation import metrics
+from reaseq.parallel import Ranks
 from reaseq.ranking import training
 from reaseq.ranking.batches import RequestBatches
-from reaseq.ranking.parallel import Ranks
 from reaseq.ranking.stage import Prepared, fit, prepare
 from reaseq.ranking.training import Progress, Trainer, catalogue, predict
 

@@ -143,7 +143,7 @@ _OF_AN_LLM = ("backbone", "lora_rank", "bfloat16")
 
 
 class BehaviorConfig(Section):
-    later: ClassVar[tuple[str, ...]] = (*_OF_AN_LLM, "gradient_checkpointing")
+    later: ClassVar[tuple[str, ...]] = (*_OF_AN_LLM, "gradient_checkpointing", "shard_weights")
 
     backbone: str = Field(SCRATCH, pattern=r"^(scratch|hf:.+)$")
     """The denoiser's blocks: `scratch`, or `hf:<name or folder>`, those of a pretrained decoder LLM (docs/denoiser.md);
@@ -154,6 +154,9 @@ class BehaviorConfig(Section):
     """Whether the LLM computes in bfloat16; what learns is kept in float32."""
     gradient_checkpointing: bool = False
     """Whether fitting computes each block twice in order to store less: about a third slower."""
+    shard_weights: bool = False
+    """Whether processes that fit together hold a part of each block's weights only, and fetch the rest when it is its
+    turn; for LLMs that don't fit one device."""
     d_model: int = 256
     layers: int = 4
     heads: int = 4

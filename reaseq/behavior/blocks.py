@@ -3,14 +3,17 @@
 `Backbone` is what the denoiser asks of blocks, these or those of a pretrained LLM (`llm_blocks`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from reaseq.behavior.configuration import ReaSeqDenoiserConfig
+from reaseq.behavior.dropout import Dropout
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,22 @@ class KeysValues:
 
     keys: Tensor
     values: Tensor
+
+    def put(self, places: Tensor, keys: Tensor, values: Tensor) -> None:
+        """Replace those of the tokens at `places` int64 [B, T'], in place."""
+        here = (torch.arange(len(places), device=places.device)[:, None], places)
+        for kept, new in ((self.keys, keys), (self.values, values)):
+            kept.transpose(1, 2).index_put_(here, new.transpose(1, 2))  # whole tokens, not entry by entry
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What B sequences kept of a forward, for a call that computes some of their tokens anew: each block's keys and
+    values; `places` int64 [B, T'] of these tokens; `present` bool [B, T], None: all."""
+
+    blocks: list[KeysValues]
+    places: Tensor
+    present: Tensor | None
 
 
 class Backbone(Protocol):
@@ -41,9 +60,10 @@ class Backbone(Protocol):
         Returns: float32 [B, T', d].
         """
 
-    def resumed(self, x: Tensor, kept: list[KeysValues], places: Tensor, present: Tensor | None) -> Tensor:
-        """x [B, T', d], the tokens at `places` int64 [B, T'] alone: their keys and values replace the kept ones there,
-        in place, and they attend to all that is kept and `present` bool [B, T]."""
+    def resumed(self, x: Tensor, kept: Sequence[Kept], silent: int = 0) -> Tensor:
+        """x [ΣB, T', d], the tokens at the places alone, of the first B sequences, of the second, …: their keys and
+        values replace the kept ones there, in place, and they attend to all of theirs that is kept and present. The
+        first `silent` of each sequence are only attended to; the others are put out, [ΣB, T' - silent, d]."""
 
 
 class Block(GradientCheckpointingLayer):
@@ -57,35 +77,50 @@ class Block(GradientCheckpointingLayer):
         self.mlp_norm = nn.RMSNorm(width, eps=config.rms_norm_eps)
         self.gate_up = nn.Linear(width, 2 * inner, bias=False)
         self.mlp_out = nn.Linear(inner, width, bias=False)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(
         self, x: Tensor, keys: Tensor | None, wanted: Tensor | None = None, *, causal: bool = False
     ) -> tuple[Tensor, KeysValues]:
         """x [B, T, d]; keys bool [B, 1, 1, T]; `wanted` int64 [B, T', 1]: tokens to put out, all if None; `causal` lets
         a token see none after it. Gives them with the keys and values of all."""
-        batch, tokens, width = x.shape
-        split = (self.heads, width // self.heads)
-        normed = self.attention_norm(x)
-        if wanted is None:
-            query, key, value = self.qkv(normed).view(batch, tokens, 3, *split).permute(2, 0, 3, 1, 4)
-        else:
-            index = wanted.expand(-1, -1, width)
-            x = x.gather(1, index)
-            query = F.linear(normed.gather(1, index), self.qkv.weight[:width]).unflatten(-1, split).transpose(1, 2)
-            key, value = F.linear(normed, self.qkv.weight[width:]).view(batch, tokens, 2, *split).permute(2, 0, 3, 1, 4)
+        normed, asked = self.attention_norm(x), None
+        if wanted is not None:
+            index = wanted.expand(-1, -1, x.shape[2])
+            x, asked = x.gather(1, index), normed.gather(1, index)
+        query, key, value = self._projected(normed, asked)
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=keys, is_causal=causal)
         return self._after(x, mixed), KeysValues(key, value)
 
     def resumed(self, x: Tensor, kept: KeysValues, places: Tensor, keys: Tensor | None) -> Tensor:
         """x [B, T', d], the tokens at `places` int64 [B, T'] alone: their keys and values replace the kept ones there,
         in place, and they attend to all that is kept."""
-        split = (self.heads, x.shape[-1] // self.heads)
-        query, key, value = self.qkv(self.attention_norm(x)).unflatten(-1, (3, *split)).permute(2, 0, 3, 1, 4)
-        index = places[:, None, :, None].expand_as(key)
-        kept.keys.scatter_(2, index, key)
-        kept.values.scatter_(2, index, value)
-        return self._after(x, F.scaled_dot_product_attention(query, kept.keys, kept.values, attn_mask=keys))
+        return self.resumed_together(x, [(kept, places, keys)])
+
+    def resumed_together(
+        self, x: Tensor, parts: Sequence[tuple[KeysValues, Tensor, Tensor | None]], silent: int = 0
+    ) -> Tensor:
+        """As `resumed`, of the rows of several at once, x [ΣB, T', d]: attention alone differs between them, and the
+        fewer calls the rest takes, the faster are few rows. The first `silent` tokens are not put out."""
+        normed = self.attention_norm(x)
+        projected = self._projected(normed, normed[:, silent:] if silent else None)
+        mixed = []
+        for (kept, places, keys), *own in zip(parts, *(each.chunk(len(parts)) for each in projected), strict=True):
+            query, key, value = own
+            kept.put(places, key, value)
+            mixed.append(F.scaled_dot_product_attention(query, kept.keys, kept.values, attn_mask=keys))
+        return self._after(x[:, silent:], mixed[0] if len(mixed) == 1 else torch.cat(mixed))
+
+    def _projected(self, normed: Tensor, asked: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries of the tokens that are asked for, None: all, and keys and values of all; [B, heads, T, d/heads]."""
+        width = normed.shape[2]
+        split = (self.heads, width // self.heads)
+        if asked is None:
+            query, key, value = self.qkv(normed).unflatten(-1, (3, *split)).permute(2, 0, 3, 1, 4)
+        else:
+            query = F.linear(asked, self.qkv.weight[:width]).unflatten(-1, split).transpose(1, 2)
+            key, value = F.linear(normed, self.qkv.weight[width:]).unflatten(-1, (2, *split)).permute(2, 0, 3, 1, 4)
+        return query, key, value
 
     def _after(self, x: Tensor, mixed: Tensor) -> Tensor:
         x = x + self.dropout(self.attention_out(mixed.transpose(1, 2).flatten(2)))
@@ -118,8 +153,9 @@ class Blocks(nn.ModuleList):
                 kept.append(read)
         return x
 
-    def resumed(self, x: Tensor, kept: list[KeysValues], places: Tensor, present: Tensor | None) -> Tensor:
-        keys = None if present is None else present[:, None, None]
-        for block, read in zip(self.each, kept, strict=True):
-            x = block.resumed(x, read, places, keys)
+    def resumed(self, x: Tensor, kept: Sequence[Kept], silent: int = 0) -> Tensor:
+        keys = [None if part.present is None else part.present[:, None, None] for part in kept]
+        for number, block in enumerate(self.each):
+            parts = [(part.blocks[number], part.places, seen) for part, seen in zip(kept, keys, strict=True)]
+            x = block.resumed_together(x, parts, silent if number + 1 == self.depth else 0)
         return x

@@ -5,7 +5,7 @@ bucket and a time gap instead of an index, so an all-[MASK] slot can be put anyw
 heads are its own (`blocks`) or those of a pretrained decoder LLM (`llm_blocks`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import logging as transformers_logging
 
-from reaseq.behavior.blocks import Backbone, Block, Blocks, KeysValues
+from reaseq.behavior.blocks import Backbone, Block, Blocks, Kept, KeysValues
 from reaseq.behavior.configuration import ReaSeqDenoiserConfig
 from reaseq.behavior.embedding import SlotEmbedding
 from reaseq.behavior.errors import BehaviorError
@@ -72,10 +72,10 @@ class ReaSeqDenoiser(PreTrainedModel):
         x = self.blocks(x.view(sequences, slots * levels, width), batch.present_tokens, tokens, kept)
         return self.head(self.norm(x)).view(sequences, -1, levels, width) + self.context_gain * context
 
-    def resumed(self, x: Tensor, context: Tensor, kept: list[KeysValues], places: Tensor, batch: SlotBatch) -> Tensor:
-        """Hidden states [B, T', d] of the tokens at `places` int64 [B, T'] alone, from what a forward of the batch
-        kept; x and context [B, T', d] are theirs, gain included."""
-        return self.head(self.norm(self.blocks.resumed(x, kept, places, batch.present_tokens))) + context
+    def resumed(self, x: Tensor, context: Tensor, kept: Sequence[Kept], silent: int) -> Tensor:
+        """Hidden states [ΣB, T' - silent, d] of some tokens alone, from what forwards kept; x [ΣB, T', d] are all that
+        are to be computed, context, gain included, is of those that are to be put out, see `Backbone.resumed`."""
+        return self.head(self.norm(self.blocks.resumed(x, kept, silent))) + context
 
     def code_logits(self, hidden: Tensor) -> Tensor:
         """[..., L, d] → logits [..., L, K]."""
@@ -181,10 +181,10 @@ def quiet() -> Iterator[None]:
             transformers_logging.enable_progress_bar()
 
 
-def save_denoiser(model: ReaSeqDenoiser, folder: Path) -> None:
-    """Write `config.json` and `model.safetensors`."""
+def save_denoiser(model: ReaSeqDenoiser, folder: Path, state: dict[str, Tensor] | None = None) -> None:
+    """Write `config.json` and `model.safetensors`; `state`: its whole weights, where they are held elsewhere."""
     with quiet():
-        model.save_pretrained(folder)
+        model.save_pretrained(folder, state_dict=state)
 
 
 def load_denoiser(folder: Path) -> ReaSeqDenoiser:

@@ -48,10 +48,19 @@ class SlotEmbedding(nn.Module):
 
     def sums(self, batch: SlotBatch) -> tuple[Tensor, Tensor, Tensor]:
         """h⁰, and what the context is the quotient of: sum [B, 1, L, d] and weight [B, 1, L, 1] of visible codes."""
-        codes = self.of_codes(batch.codes)
-        known = (batch.present[:, :, None] & (batch.codes != self.code.shape[1] - 1))[..., None]
-        known = known * self.weight(batch.recency)[:, :, None, None]
+        return self.sums_of(batch.codes, self.about(batch))
+
+    def about(self, batch: SlotBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """What is known of slots beside their codes: its embedding [B, S, d], their weight [B, S], and whether they are
+        present [B, S]."""
         slot = self.recency(batch.recency) + self.gap(batch.gap) + self.action(batch.action)
-        slot = slot + self.slot(codes.mean(2))
-        x = codes + self.level + slot[:, :, None]
-        return x, (codes * known).sum(1, keepdim=True), known.sum(1, keepdim=True)
+        return slot, self.weight(batch.recency), batch.present
+
+    def sums_of(self, codes: Tensor, about: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """As `sums`, of codes int64 [B, S, L]."""
+        slot, weight, present = about
+        embedded = self.of_codes(codes)
+        known = (present[:, :, None] & (codes != self.code.shape[1] - 1))[..., None] * weight[:, :, None, None]
+        slot = slot + self.slot(embedded.mean(2))
+        x = embedded + self.level + slot[:, :, None]
+        return x, (embedded * known).sum(1, keepdim=True), known.sum(1, keepdim=True)

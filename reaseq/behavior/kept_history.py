@@ -5,6 +5,9 @@ that were masked at the step before and lets them attend to what is kept, where 
 old ones. So a code that was just settled is read once as what it is, and is then left alone. What is kept is exact only
 at a dense step, since without a causal mask the history's states depend on the inserted codes, too (after Fast-dLLM,
 arXiv 2505.22618, which keeps the prefix, and dKV-Cache, arXiv 2505.15781, which keeps settled tokens, a step late).
+
+Of one user a partial step is a few dozen tokens, and calls take its time, not sums. So both branches are computed in
+one go, and what doesn't change between steps is made once.
 """
 
 from dataclasses import dataclass, replace
@@ -12,7 +15,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from reaseq.behavior.blocks import KeysValues
+from reaseq.behavior.blocks import Kept, KeysValues
 from reaseq.behavior.denoiser import ReaSeqDenoiser
 from reaseq.behavior.embedding import LEAST_WEIGHT
 from reaseq.behavior.slots import SlotBatch
@@ -36,75 +39,123 @@ class Work:
         return (self.per_token * len(tokens) + self.fixed * inverse) / layers
 
 
-class Branch:
-    """One branch of a sampling: gives the hidden states of inserted slots, [B, S', L, d], as their codes change.
+class Branches:
+    """A sampling's G branches: hidden states of the inserted slots, [G, B, S', L, d], as their codes change.
+
+    The first branch reads the history; the second one, where it is guided, the inserted slots alone.
 
     Args:
         model: in eval mode.
         batch: slots [B, S], the inserted ones all [MASK].
-        index: int64 [B, S'], where the inserted ones are; None: they are all there is.
+        index: int64 [B, S'], where the inserted ones are.
         work: what is computed is added to it.
     """
 
-    def __init__(self, model: ReaSeqDenoiser, batch: SlotBatch, index: Tensor | None, work: Work):
-        self.model, self.batch, self.index, self.work = model, batch, index, work
-        self._kept: list[KeysValues] = []
-        self._hidden: Tensor = model.code_bias  # of the last step; there is none yet
-        if index is not None:  # inserted slots are all [MASK] in the batch, so these sums are the history's
-            _, self._before, self._count = model.embedding.sums(batch)
+    def __init__(self, model: ReaSeqDenoiser, batch: SlotBatch, index: Tensor, *, guided: bool, work: Work):
+        self.model, self.work = model, work
+        self.inserted = batch.take(index)
+        self._about = model.embedding.about(self.inserted)
+        given = _Given(model, batch, index, work)
+        self._branches: list[_Given | _Free] = [given, _Free(model, self.inserted, work)] if guided else [given]
+        _, total, known = model.embedding.sums(batch)  # of the history: inserted slots are all [MASK]
+        nothing = len(self._branches) - 1
+        self._total = torch.stack([total, *[torch.zeros_like(total)] * nothing])  # [G, B, 1, L, d]
+        self._known = torch.stack([known, *[torch.zeros_like(known)] * nothing])  # [G, B, 1, L, 1]
+        self._hidden: Tensor = total  # of the last step; there is none yet
+
+    def first(self, *, keep: bool) -> Tensor:
+        """Compute all while the inserted slots are [MASK]; keys and values are kept if so asked."""
+        return self._stacked([branch.first(keep) for branch in self._branches])
 
     def dense(self, codes: Tensor, *, keep: bool) -> Tensor:
-        """Compute all from the inserted slots' codes int64 [B, S', L]; keys and values are kept if so asked."""
-        batch, index = self.batch, self.index
-        full = codes
-        if index is not None:
-            full = batch.codes.clone()
-            full[torch.arange(len(full), device=full.device)[:, None], index] = codes
-        self._kept = []
-        self._hidden = self.model(replace(batch, codes=full), index, self._kept if keep else None)
-        self._count_dense(codes, 1.0)
+        """As `first`, from the inserted slots' codes int64 [B, S', L]."""
+        return self._stacked([branch.dense(codes, keep) for branch in self._branches])
+
+    def partial(self, codes: Tensor, wanted: Tensor, settled: int) -> Tensor:
+        """Compute codes anew from what is kept; what the step before gave is overwritten.
+
+        Args:
+            codes: int64 [B, S', L].
+            wanted: int64 [B, n], places in S'·L of all whose keys and values are to be replaced; hidden states are
+                computed of all but the first `settled`, which keep those of the step before.
+        """
+        model, number, levels = self.model, len(self._branches), codes.shape[2]
+        h0, total, known = model.embedding.sums_of(codes, self._about)
+        width = h0.shape[-1]
+        x = h0.flatten(1, 2).gather(1, wanted[..., None].expand(-1, -1, width))
+        context = (self._total + total) / (self._known + known).clamp(min=LEAST_WEIGHT)
+        context = (model.context_gain * context).squeeze(2)  # [G, B, L, d]
+        masked = wanted[:, settled:, None].expand(number, -1, -1, width)
+        context = context.gather(2, masked % levels)
+        kept = [branch.kept(wanted) for branch in self._branches]
+        hidden = model.resumed(x.repeat(number, 1, 1), context.flatten(0, 1), kept, settled)
+        self._hidden.flatten(2, 3).scatter_(2, masked, hidden.view_as(context))
+        self.work.forwards += number
+        silent = settled * (1 - model.blocks.unasked)
+        self.work.fixed += number * (wanted.shape[1] * model.blocks.depth - silent)
         return self._hidden
 
-    def first(self, codes: Tensor, *, keep: bool) -> Tensor:
-        """As `dense`, of a branch without history while all is masked: users with the same buckets share one row."""
-        buckets = torch.cat([self.batch.recency, self.batch.gap], 1)
+    def _stacked(self, hidden: list[Tensor]) -> Tensor:
+        self._hidden = torch.stack(hidden)
+        return self._hidden
+
+
+class _Given:
+    """The branch that reads the history."""
+
+    def __init__(self, model: ReaSeqDenoiser, batch: SlotBatch, index: Tensor, work: Work):
+        self.model, self.batch, self.index, self.work = model, batch, index, work
+        self._present = batch.present_tokens
+        levels = model.config.levels
+        self._places = (index[..., None] * levels + torch.arange(levels, device=index.device)).flatten(1)
+        self._kept: list[KeysValues] = []
+
+    def first(self, keep: bool) -> Tensor:
+        return self.dense(self.batch.take(self.index).codes, keep)
+
+    def dense(self, codes: Tensor, keep: bool) -> Tensor:
+        index = self.index[..., None].expand_as(codes)
+        full = replace(self.batch, codes=self.batch.codes.scatter(1, index, codes))
+        self._kept = []
+        hidden: Tensor = self.model(full, self.index, self._kept if keep else None)
+        layers, unasked = self.model.blocks.depth, self.model.blocks.unasked  # the inserted slots alone are asked for
+        self.work.forwards += 1
+        self.work.per_token += layers - 1 + unasked
+        self.work.fixed += (1 - unasked) * codes[0].numel()
+        return hidden
+
+    def kept(self, wanted: Tensor) -> Kept:
+        return Kept(self._kept, self._places.gather(1, wanted), self._present)
+
+
+class _Free:
+    """The branch that reads the inserted slots alone."""
+
+    def __init__(self, model: ReaSeqDenoiser, inserted: SlotBatch, work: Work):
+        self.model, self.inserted, self.work = model, inserted, work
+        self._kept: list[KeysValues] = []
+
+    def first(self, keep: bool) -> Tensor:
+        """Users with the same buckets share one row."""
+        batch = self.inserted
+        if len(batch.codes) == 1:
+            return self.dense(batch.codes, keep)
+        buckets = torch.cat([batch.recency, batch.gap], 1)
         _, row, number = torch.unique(buckets, dim=0, return_inverse=True, return_counts=True)
-        shared = self.batch.rows(row.argsort(stable=True)[number.cumsum(0) - number])
-        self._kept = []
-        hidden = self.model(shared, None, self._kept if keep else None)
+        hidden = self._computed(batch.rows(row.argsort(stable=True)[number.cumsum(0) - number]), keep)
         self._kept = [KeysValues(kept.keys[row], kept.values[row]) for kept in self._kept]
-        self._hidden = hidden[row]
-        self._count_dense(codes, len(number) / len(codes))
-        return self._hidden
+        return hidden[row]
 
-    def partial(self, codes: Tensor, recent: Tensor, number: int) -> Tensor:
-        """Compute the codes that are `recent` bool [B, S', L], `number` in each row, from what is kept."""
-        model, batch, index = self.model, self.batch, self.index
-        users, slots, levels = codes.shape
-        alone = batch if index is None else batch.take(index)
-        h0, total, known = model.embedding.sums(replace(alone, codes=codes))
-        if index is not None:
-            total, known = total + self._before, known + self._count
-        wanted = recent.flatten(1).int().argsort(dim=1, descending=True, stable=True)[:, :number]  # [B, n]
-        places = wanted
-        if index is not None:
-            places = index.gather(1, wanted // levels) * levels + wanted % levels
-        wide = wanted[..., None].expand(-1, -1, h0.shape[-1])
-        x = h0.flatten(1, 2).gather(1, wide)
-        context = model.context_gain * (total / known.clamp(min=LEAST_WEIGHT))  # [B, 1, L, d]
-        context = context.expand(-1, slots, -1, -1).flatten(1, 2).gather(1, wide)
-        x = model.resumed(x, context, self._kept, places, batch)
-        self._hidden = self._hidden.flatten(1, 2).scatter(1, wide, x).view(users, slots, levels, -1)
-        self.work.forwards += 1
-        self.work.fixed += number * model.blocks.depth
-        return self._hidden
+    def dense(self, codes: Tensor, keep: bool) -> Tensor:
+        return self._computed(replace(self.inserted, codes=codes), keep)
 
-    def _count_dense(self, codes: Tensor, rows: float) -> None:
+    def kept(self, wanted: Tensor) -> Kept:
+        return Kept(self._kept, wanted, None)
+
+    def _computed(self, batch: SlotBatch, keep: bool) -> Tensor:
+        self._kept = []
+        hidden: Tensor = self.model(batch, None, self._kept if keep else None)
+        tokens = batch.codes.numel() / len(self.inserted.codes)  # a user
         self.work.forwards += 1
-        layers, inserted = self.model.blocks.depth, codes.shape[1] * codes.shape[2]
-        if self.index is None:
-            self.work.fixed += rows * layers * inserted
-        else:  # the inserted slots alone are asked for
-            unasked = self.model.blocks.unasked
-            self.work.per_token += layers - 1 + unasked
-            self.work.fixed += (1 - unasked) * inserted
+        self.work.fixed += self.model.blocks.depth * tokens
+        return hidden

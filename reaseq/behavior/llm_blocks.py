@@ -10,16 +10,17 @@ the token itself. The places are only ever compared, so a slot can still be put 
 present tokens, so that padding and left-out slots make no difference.
 """
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.cache_utils import Cache
 
-from reaseq.behavior.blocks import KeysValues
+from reaseq.behavior.blocks import Kept, KeysValues
 from reaseq.behavior.configuration import ReaSeqDenoiserConfig
+from reaseq.behavior.dropout import Dropout
 
 ATTENTION, MLP = ("q_proj", "k_proj", "v_proj", "o_proj"), ("gate_proj", "up_proj", "down_proj")
 ADAPTED = (*ATTENTION, *MLP)
@@ -51,10 +52,11 @@ class LlmBlocks(nn.Module):
         self.llm = llm
         if self.adapted:
             _add_adapters(llm, config.lora_rank)
+        self.dropout = Dropout(config.dropout)
         if config.dropout:
             for name, layer in llm.named_modules():
                 if name.endswith((ATTENTION[-1], MLP[-1])):
-                    layer.register_forward_hook(_Dropping(config.dropout))
+                    layer.register_forward_hook(lambda layer, inputs, out: self.dropout(out))
 
     def forward(
         self, x: Tensor, present: Tensor | None, wanted: Tensor | None = None, kept: list[KeysValues] | None = None
@@ -63,10 +65,16 @@ class LlmBlocks(nn.Module):
         x = self._computed(x, present, _positions(x, present), cache)
         return x if wanted is None else x.gather(1, wanted[..., None].expand(-1, -1, x.shape[2]))
 
-    def resumed(self, x: Tensor, kept: list[KeysValues], places: Tensor, present: Tensor | None) -> Tensor:
+    def resumed(self, x: Tensor, kept: Sequence[Kept], silent: int = 0) -> Tensor:
+        rows = x.chunk(len(kept))
+        return torch.cat([self._resumed(own, part)[:, silent:] for own, part in zip(rows, kept, strict=True)])
+
+    def _resumed(self, x: Tensor, kept: Kept) -> Tensor:
+        present = kept.present
         if present is None:
-            present = places.new_ones(len(x), kept[0].keys.shape[2], dtype=torch.bool)
-        return self._computed(x, present, _positions(x, present).gather(1, places), _Replacing(kept, places))
+            present = kept.places.new_ones(len(x), kept.blocks[0].keys.shape[2], dtype=torch.bool)
+        positions = _positions(x, present).gather(1, kept.places)
+        return self._computed(x, present, positions, _Replacing(kept.blocks, kept.places))
 
     def fix_beneath_adapters(self) -> None:
         """Where there are adapters, nothing else of the LLM learns, and is held in the type that it computes in. To be
@@ -86,16 +94,6 @@ class LlmBlocks(nn.Module):
             )
         hidden: Tensor = read.last_hidden_state.to(x.dtype)
         return hidden
-
-
-class _Dropping:
-    """A forward hook that zeroes a share of what a layer puts out, in training."""
-
-    def __init__(self, share: float):
-        self.share = share
-
-    def __call__(self, layer: nn.Module, inputs: Any, out: Tensor) -> Tensor:
-        return F.dropout(out, self.share, layer.training)
 
 
 class _Keeping(Cache):
@@ -121,9 +119,7 @@ class _Replacing(Cache):
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
         kept = self.kept[layer_idx]
-        index = self.places[:, None, :, None].expand_as(key_states)
-        kept.keys.scatter_(2, index, key_states)
-        kept.values.scatter_(2, index, value_states)
+        kept.put(self.places, key_states, value_states)
         return kept.keys, kept.values
 
 

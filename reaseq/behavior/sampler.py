@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from reaseq.behavior.denoiser import ReaSeqDenoiser
-from reaseq.behavior.kept_history import Branch, Work
+from reaseq.behavior.kept_history import Branches, Work
 from reaseq.behavior.noise import UserNoise
 from reaseq.behavior.slots import Inserted
 from reaseq.config import BehaviorConfig
@@ -106,52 +106,47 @@ class Sampler:
             inserted: slots of B users.
             keys: int64 [B], from which each user's noise follows; the same key, the same noise.
         """
-        batch, index = inserted.batch.to(self.model.device), inserted.index.to(self.model.device)
-        alone = batch.take(index)
-        users, slots, levels = alone.codes.shape
-        mask_code = self.model.config.mask_code
-        turn = torch.from_numpy(np.asarray(keys, np.int64)).to(index.device)
-        work = Work()
-        given = Branch(self.model, batch, index, work)
-        free = Branch(self.model, alone, None, work) if self.guidance > 0 else None
-        codes = alone.codes
-        masked = codes == mask_code
-        latents = torch.zeros(users, slots, self.model.config.vector_size, device=codes.device)
+        model, work = self.model, Work()
+        batch, index = inserted.batch.to(model.device), inserted.index.to(model.device)
+        noise_of = self._noise.of_users(torch.from_numpy(np.asarray(keys, np.int64)).to(index.device))
+        branches = Branches(model, batch, index, guided=self.guidance > 0, work=work)
+        codes = branches.inserted.codes
+        levels, tokens = codes.shape[2], codes[0].numel()
+        order = index  # of each user's codes, those still masked first; there is none yet
+        states = torch.zeros(())  # [B, S', L, d]: hidden states at the step that settled a slot's first code
         for step in range(self.steps):
-            recent, masked = masked, codes == mask_code
-            hidden = self._hidden(given, codes, recent, step)  # [B, S', L, d]
-            log_probs = self.model.code_logits(hidden).log_softmax(-1)
-            if free is not None:
-                unguided = self.model.code_logits(self._hidden(free, codes, recent, step)).log_softmax(-1)
-                log_probs = ((1 + self.guidance) * log_probs - self.guidance * unguided).log_softmax(-1)
-            noise = self._noise.of(step, turn)
-            choice = (log_probs + self.temperature * noise if self.temperature > 0 else log_probs).argmax(-1)
+            masked = codes == model.config.mask_code
+            hidden = self._hidden(branches, codes, order, step)
+            # The heads are affine, so guiding hidden states and then reading them guides log-probabilities.
+            guided = torch.lerp(hidden[1], hidden[0], 1 + self.guidance) if len(hidden) > 1 else hidden[0]
+            log_probs = model.code_logits(guided).log_softmax(-1)
+            noise = noise_of(step)
+            choice = torch.add(log_probs, noise, alpha=self.temperature).argmax(-1)
             confidence = log_probs.gather(-1, choice[..., None])[..., 0] + TIE_BREAK * noise[..., 0]
-            keep = _most_confident(confidence, masked, slots * levels * (step + 1) // self.steps)
-            codes = torch.where(keep, choice, codes)
-            untouched = masked.all(-1)[..., None]
-            latents = torch.where(untouched, self.model.latent(hidden), latents)
+            order = _by_confidence(confidence, masked)
+            settled = order[:, : self._masked(tokens, step) - self._masked(tokens, step + 1)]
+            states = torch.where(masked.all(-1)[..., None, None], hidden[0], states)
+            codes = codes.flatten(1).scatter(1, settled, choice.flatten(1).gather(1, settled)).view_as(codes)
         self.forwards += work.forwards
-        tokens = inserted.batch.present.sum(1) * levels
-        self.dense_forwards += work.dense_forwards(tokens, self.model.config.num_hidden_layers)
-        return Sampled(codes.cpu(), latents.cpu())
+        lengths = inserted.batch.present.sum(1) * levels
+        self.dense_forwards += work.dense_forwards(lengths, model.config.num_hidden_layers)
+        return Sampled(codes.cpu(), model.latent(states).cpu())
 
-    def _hidden(self, branch: Branch, codes: Tensor, recent: Tensor, step: int) -> Tensor:
+    def _hidden(self, branches: Branches, codes: Tensor, order: Tensor, step: int) -> Tensor:
+        """[G, B, S', L, d]; those of masked codes are this step's."""
         keep = self.refresh > 1
+        if step == 0:
+            return branches.first(keep=keep)
         if step % self.refresh == 0:
-            return (
-                branch.first(codes, keep=keep) if step == 0 and branch.index is None else branch.dense(codes, keep=keep)
-            )
-        inserted = codes.shape[1] * codes.shape[2]
-        return branch.partial(codes, recent, inserted - inserted * (step - 1) // self.steps)
+            return branches.dense(codes, keep=keep)
+        before, now = (self._masked(codes[0].numel(), each) for each in (step - 1, step))
+        return branches.partial(codes, order[:, :before], before - now)
+
+    def _masked(self, tokens: int, step: int) -> int:
+        """How many of a user's codes are masked before this step."""
+        return tokens - tokens * step // self.steps
 
 
-def _most_confident(confidence: Tensor, masked: Tensor, settled: int) -> Tensor:
-    """The masked codes to keep, so that `settled` codes of each row are settled in all; ties go to the first."""
-    users = len(masked)
-    wanted = settled - (~masked).flatten(1).sum(1, keepdim=True)
-    order = confidence.masked_fill(~masked, -torch.inf).flatten(1).argsort(dim=1, descending=True, stable=True)
-    rank = torch.empty_like(order).scatter_(
-        1, order, torch.arange(order.shape[1], device=order.device).expand(users, -1)
-    )
-    return ((rank < wanted) & masked.flatten(1)).view(masked.shape)
+def _by_confidence(confidence: Tensor, masked: Tensor) -> Tensor:
+    """Places int64 [B, S'·L] of the masked codes, the most confident first, ties in order; those of the others last."""
+    return confidence.masked_fill(~masked, -torch.inf).flatten(1).argsort(dim=1, descending=True, stable=True)

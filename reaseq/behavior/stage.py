@@ -1,8 +1,10 @@
 """The two stages of GBR: fitting the denoiser, and inferring behaviours with it."""
 
 import json
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +24,12 @@ from reaseq.behavior.grounding import Catalogue
 from reaseq.behavior.inference import View, Work, infer_resumably, rules_of
 from reaseq.behavior.inpainting import Inpainting
 from reaseq.behavior.llm_checkpoint import denoiser_on_llm, llm_identity
+from reaseq.behavior.sharding import shard, whole_tensor
 from reaseq.behavior.snapshots import Schedule, schedule, serving_pairs
 from reaseq.behavior.training import STAGE, Objective, Tables, denoising, fit
 from reaseq.config import SCRATCH, Json, RunConfig
 from reaseq.data import Dataset, EventLog
+from reaseq.parallel import Ranks
 from reaseq.representation import ItemVectors
 from reaseq.schema import INFERRED_BEHAVIORS, SPLITS, VECTOR_DIM
 
@@ -46,21 +50,49 @@ DENOISER = Learner("denoiser", ReaSeqDenoiser, ReaSeqDenoiserConfig, denoising, 
 
 
 def fit_denoiser(
-    config: RunConfig, dataset: Artifact, item_vectors: Artifact, out: Path, workspace: Workspace
+    config: RunConfig,
+    dataset: Artifact,
+    item_vectors: Artifact,
+    out: Path,
+    workspace: Workspace,
+    ranks: Ranks = Ranks(),
 ) -> Artifact:
     """Fit the denoiser on the earliest `behavior.fit_share` of the training events; makes a "denoiser" artifact.
+
+    Args:
+        ranks: the processes that fit together. This is the leading one, and the others call `assist_fitting`; what
+            comes out is that of one process up to the order of float sums, so the artifact's key does not name them.
 
     Raises:
         BehaviorError: fewer than two users have two events before the cut, the item vectors are of other items, or
             the LLM that `behavior.backbone` names can't be used.
     """
-    return fit_learner(DENOISER, config, dataset, item_vectors, out, workspace)
+    return fit_learner(DENOISER, config, dataset, item_vectors, out, workspace, ranks)
+
+
+def assist_fitting(config: RunConfig, dataset: Artifact, item_vectors: Artifact, ranks: Ranks) -> None:
+    """Take part in a fit of the denoiser that another process leads; nothing is written."""
+    if not ranks.agree(0):
+        return
+    with tempfile.TemporaryDirectory(prefix="fitting-") as folder, deterministic_torch(config.threads, config.seed):
+        scratch, out = Path(folder) / "scratch", Path(folder) / "out"
+        scratch.mkdir()
+        out.mkdir()
+        _fit(DENOISER, config, dataset, item_vectors, scratch, out, ranks)
 
 
 def fit_learner(
-    learner: Learner, config: RunConfig, dataset: Artifact, item_vectors: Artifact, out: Path, workspace: Workspace
+    learner: Learner,
+    config: RunConfig,
+    dataset: Artifact,
+    item_vectors: Artifact,
+    out: Path,
+    workspace: Workspace,
+    ranks: Ranks = Ranks(),
 ) -> Artifact:
-    """As `fit_denoiser`, of any learner; the artifact's kind is the learner's name."""
+    """As `fit_denoiser`, of any learner; the artifact's kind is the learner's name. Several processes fit a denoiser
+    only."""
+    started = False
     llm: Json = {}
     if config.behavior.backbone != SCRATCH:
         if learner is not DENOISER:
@@ -68,11 +100,12 @@ def fit_learner(
         llm = {"llm": llm_identity(config.behavior.backbone)}
 
     def write(draft: Draft) -> None:
+        nonlocal started
+        started = bool(ranks.agree(1))
         with deterministic_torch(config.threads, config.seed):
-            _fit(learner, config, dataset, item_vectors, draft)
-        draft.facts |= llm
+            draft.facts |= _fit(learner, config, dataset, item_vectors, draft.scratch, draft.path, ranks) | llm
 
-    return build(
+    made = build(
         out,
         kind=learner.name,
         config=config.part("behavior") | {"device": config.device} | llm,
@@ -80,6 +113,9 @@ def fit_learner(
         write=write,
         workspace=workspace,
     )
+    if not started:
+        ranks.agree(0)  # taken over from an earlier start: nobody is needed
+    return made
 
 
 def infer_behaviors(
@@ -111,32 +147,46 @@ def infer_behaviors(
     )
 
 
-def _fit(learner: Learner, config: RunConfig, dataset: Artifact, item_vectors: Artifact, draft: Draft) -> None:
+def _fit(
+    learner: Learner,
+    config: RunConfig,
+    dataset: Artifact,
+    item_vectors: Artifact,
+    scratch: Path,
+    out: Path,
+    ranks: Ranks,
+) -> Json:
+    """Fit on the events before the cut and, where there is a refit, on from there; gives the facts."""
     data, vectors = open_catalogue(dataset, item_vectors)
     behavior = config.behavior
     plan = snapshot_plan(config, data)
     log = data.log.only_train().before(plan.cut)
     log = log.with_actions([log.action_names[place] for place in np.unique(log.actions)])  # none that comes later
-    model = fresh_model(learner, config, vectors, log.action_names)
-    draft.facts |= _fit_on(log, model, learner, config, data, vectors, draft.scratch, draft.path)
+    model = fresh_model(learner, config, vectors, log.action_names, ranks)
+    facts = _fit_on(log, model, learner, config, data, vectors, scratch, out, ranks)
     sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
-    draft.facts.update(cut=plan.cut, parameters=sum(size for size, _ in sizes))
-    draft.facts["trainable_parameters"] = sum(size for size, learns in sizes if learns)
+    facts |= {"cut": plan.cut, "parameters": sum(size for size, _ in sizes)}
+    facts["trainable_parameters"] = sum(size for size, learns in sizes if learns)
     if learner.serves and behavior.refit_epochs:
         log = data.log.only_train().with_actions(log.action_names)
         longer = behavior.model_copy(update={"epochs": behavior.refit_epochs})
-        scratch, out = draft.scratch / REFIT, draft.path / REFIT
+        scratch, out = scratch / REFIT, out / REFIT
         for folder in (scratch, out):
             folder.mkdir(exist_ok=True)
         of_all = config.model_copy(update={"behavior": longer})
-        draft.facts[REFIT] = _fit_on(log, model, learner, of_all, data, vectors, scratch, out) | {"cut": plan.refit}
+        facts[REFIT] = _fit_on(log, model, learner, of_all, data, vectors, scratch, out, ranks) | {"cut": plan.refit}
+    return facts
 
 
 def fresh_model(
-    learner: Learner, config: RunConfig, vectors: ItemVectors, action_names: Sequence[str]
+    learner: Learner,
+    config: RunConfig,
+    vectors: ItemVectors,
+    action_names: Sequence[str],
+    ranks: Ranks = Ranks(),
 ) -> ReaSeqDenoiser:
     """The learner's model as its fit starts, on the run's device: new, or on a pretrained LLM, with RER's codebook in
-    it. What is drawn comes from torch's global generator.
+    it; its weights in parts where the processes share them. What is drawn comes from torch's global generator.
 
     Raises:
         BehaviorError: the LLM that `behavior.backbone` names can't be used.
@@ -158,6 +208,8 @@ def fresh_model(
         model.activation_checkpointing_enable({"use_reentrant": False})
     generator = torch.Generator().manual_seed(config.seed)
     model.start_from_codebook(torch.from_numpy(vectors.centroids), torch.from_numpy(vectors.rotation), generator)
+    if behavior.shard_weights and not ranks.alone:
+        shard(model, config.device)
     return place(model, config.device)
 
 
@@ -170,6 +222,7 @@ def _fit_on(
     vectors: ItemVectors,
     scratch: Path,
     out: Path,
+    ranks: Ranks,
 ) -> Json:
     """Fit the model, as it is, on these events and save it; gives the facts of the fit."""
     behavior = config.behavior
@@ -183,14 +236,16 @@ def _fit_on(
     catalogue = Catalogue.known_before(log.items, vectors.z, vectors.codes, data.category_index)
     inpainting = Inpainting(corpus, catalogue, vectors.codes, behavior.max_slots)
     tables = Tables(vectors.codes, data.category_index)
+    objective = learner.objective if ranks.alone else partial(denoising, ranks=ranks)
     state = fit(
         model, corpus, inpainting, tables, behavior, seed=config.seed, scratch=scratch,
-        objective=learner.objective, named=learner.name,
+        objective=objective, named=learner.name, ranks=ranks,
     )  # fmt: skip
     calibration = calibrate(model, inpainting)
     model.config.posterior_temperature = calibration.temperature
-    save_denoiser(place(model, "cpu"), out)
-    place(model, config.device)
+    whole = {name: whole_tensor(value).cpu() for name, value in model.state_dict().items()}
+    if ranks.leads:
+        save_denoiser(model, out, whole)
     write_text(out / "training.jsonl", "".join(json.dumps(line) + "\n" for line in state.log))
     return {
         "users": windows,

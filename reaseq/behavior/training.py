@@ -11,17 +11,20 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch.distributed.tensor import DTensor
 
 from reaseq import progress
-from reaseq.behavior.checkpoint import learned_state, load_checkpoint, restore, save_checkpoint
+from reaseq.behavior.checkpoint import FILE, learned_state, load_checkpoint, restore, save_checkpoint
 from reaseq.behavior.corpus import Corpus
 from reaseq.behavior.denoiser import ReaSeqDenoiser
 from reaseq.behavior.grounding import Catalogue
 from reaseq.behavior.inpainting import Inpainting
 from reaseq.behavior.loss import Loss, masked_loss
 from reaseq.behavior.masking import draw_masking
+from reaseq.behavior.sharding import clip_gradients
 from reaseq.behavior.slots import Sequences, SlotBatch, gather_sequences, slot_batch
 from reaseq.config import BehaviorConfig
+from reaseq.parallel import Ranks
 
 STAGE = 4_001  # keeps these draws apart from those of other stages
 WARM_UP = 0.05  # share of the fit
@@ -75,8 +78,10 @@ def denoising(
     catalogue: Catalogue,
     config: BehaviorConfig,
     rng: np.random.Generator,
+    ranks: Ranks = Ranks(),
 ) -> Loss:
-    """The denoiser's objective: windows masked as `draw_masking` draws it."""
+    """The denoiser's objective: windows masked as `draw_masking` draws it. Of several processes each gives its rows'
+    part."""
     masking = draw_masking(
         sequences.present,
         tables.category[sequences.items],
@@ -92,7 +97,7 @@ def denoising(
     masked, weight = torch.from_numpy(masking.masked), torch.from_numpy(masking.weight)
     items = torch.from_numpy(sequences.items)
     return masked_loss(
-        model, batch, masked.to(model.device), weight.to(model.device), items.to(model.device), catalogue
+        model, batch, masked.to(model.device), weight.to(model.device), items.to(model.device), catalogue, ranks
     )
 
 
@@ -107,6 +112,7 @@ def fit(
     scratch: Path,
     objective: Objective = denoising,
     named: str = "denoiser",
+    ranks: Ranks = Ranks(),
 ) -> Progress:
     """Fit the model in place; it ends with the weights of its best epoch.
 
@@ -114,9 +120,13 @@ def fit(
         inpainting: measures the model after each epoch.
         objective: what a batch costs. named: the model, to people.
         scratch: where checkpoints live; one that is there is resumed.
+        ranks: the processes that fit together, each with a model of the same weights, whose objective gives its part.
     """
-    optimizer = torch.optim.AdamW(_groups(model), lr=config.lr, betas=(0.9, 0.98))
+    sharded = config.shard_weights and not ranks.alone  # whole and sharded weights can't share one call
+    optimizer = torch.optim.AdamW(_groups(model), lr=config.lr, betas=(0.9, 0.98), foreach=False if sharded else None)
     state, best = Progress(), {}
+    ranks.copy_file(scratch / FILE)
+    written = scratch if ranks.leads else None
     found = load_checkpoint(scratch, model, optimizer)
     if found is not None:
         best, state = found[0], Progress(**found[1])
@@ -133,7 +143,7 @@ def fit(
             torch.manual_seed(int(draws.generate_state(1)[0]))  # of dropout
             losses, slots = _step(
                 model, optimizer, objective, corpus, batches[number], tables, catalogue, config, done,
-                np.random.default_rng(draws),
+                np.random.default_rng(draws), ranks,
             )  # fmt: skip
             totals.append(losses)
             state.step, state.batch, state.slots = state.step + 1, number + 1, state.slots + slots
@@ -142,14 +152,14 @@ def fit(
                 state.log.append(_line(step=state.step, epoch=epoch + 1, code_loss=code, latent_loss=latent))
                 totals = []
                 if state.step % CHECKPOINT_STEPS == 0 and number + 1 < len(batches):
-                    save_checkpoint(scratch, model, optimizer, best, vars(state))
-        recall = inpainting.recall(model)
+                    save_checkpoint(written, model, optimizer, best, vars(state))
+        recall = ranks.agree_on(inpainting.recall(model))
         state.log.append(_line(step=state.step, epoch=epoch + 1, inpainting_recall_at_10=recall))
         state.epoch, state.batch = epoch + 1, 0
         if recall >= state.best_recall:  # of equal ones the one fitted longer
             state.best_recall, state.best_epoch = recall, epoch + 1
             best = {name: value.detach().clone() for name, value in learned_state(model).items()}
-        save_checkpoint(scratch, model, optimizer, best, vars(state))
+        save_checkpoint(written, model, optimizer, best, vars(state))
     restore(model, best)
     model.eval()
     return state
@@ -166,6 +176,7 @@ def _step(
     config: BehaviorConfig,
     done: float,
     rng: np.random.Generator,
+    ranks: Ranks,
 ) -> tuple[tuple[float, float], int]:
     sequences = gather_sequences(corpus.log, *windows)
     loss = objective(model, sequences, tables, catalogue, config, rng)
@@ -173,9 +184,11 @@ def _step(
         group["lr"] = config.lr * group["pace"] * _schedule(done)
     optimizer.zero_grad(set_to_none=True)
     (loss.code + config.latent_weight * loss.latent).backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), GRADIENT_NORM)
+    ranks.sum_gradients([p for p in model.parameters() if p.requires_grad and not isinstance(p, DTensor)])
+    clip_gradients(list(model.parameters()), GRADIENT_NORM)
     optimizer.step()
-    return (loss.code.item(), loss.latent.item()), int(sequences.present.sum())
+    code, latent = ranks.sum(torch.stack([loss.code.detach(), loss.latent.detach()])).tolist()
+    return (code, latent), int(sequences.present.sum())
 
 
 def _schedule(done: float) -> float:

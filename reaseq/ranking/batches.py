@@ -13,6 +13,7 @@ import numpy as np
 
 from reaseq.data.dataset import EventLog, Impressions
 from reaseq.data.ranges import numbered
+from reaseq.parallel import Ranks
 from reaseq.ranking.features import FeatureLimits, Histories, Inferences, Profiles, Tensors, assemble_users
 from reaseq.ranking.inferences import InferenceTable
 from reaseq.ranking.shards import Shards
@@ -36,6 +37,24 @@ class Batch:
     rate: np.ndarray | None  # [U, C] float32, click rates as they stood; None: those at the end of training
     labels: np.ndarray  # [N] float32, valid cells in order
     rows: np.ndarray  # [N] int64, row numbers of the impressions
+
+
+def share(batch: Batch, forgotten: np.ndarray, ranks: Ranks) -> tuple[Batch, np.ndarray]:
+    """A process's grid rows of a batch and of its dropout mask [U, C]."""
+    if ranks.alone:
+        return batch, forgotten
+    mine = ranks.places(len(batch.valid)) >= 0
+    cells = np.broadcast_to(mine[:, None], batch.valid.shape)[batch.valid]
+    part = replace(
+        batch,
+        users={name: values[mine] for name, values in batch.users.items()},
+        candidates=batch.candidates[mine],
+        valid=batch.valid[mine],
+        rate=None if batch.rate is None else batch.rate[mine],
+        labels=batch.labels[cells],
+        rows=batch.rows[cells],
+    )
+    return part, forgotten[mine]
 
 
 class Contexts:

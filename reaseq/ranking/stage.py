@@ -17,6 +17,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from reaseq.artifacts import Artifact, Draft, Workspace, build, write_text
 from reaseq.config import Json, RunConfig
 from reaseq.data.dataset import Dataset
+from reaseq.parallel import Ranks
 from reaseq.ranking.batches import Contexts, Epochs
 from reaseq.ranking.bundle import CURVE, GOLDEN, MODEL, SPEC, VOCABULARY, WEIGHTS, onnx_session
 from reaseq.ranking.errors import RankingError
@@ -25,7 +26,6 @@ from reaseq.ranking.features import FeatureLimits, Tensors
 from reaseq.ranking.golden import golden_requests
 from reaseq.ranking.inferences import InferenceTable
 from reaseq.ranking.model import VARIANTS, Ranker, RankerSpec, build_ranker
-from reaseq.ranking.parallel import Ranks
 from reaseq.ranking.shards import Shards, item_counts, negatives_sampled
 from reaseq.ranking.statistics import click_rate
 from reaseq.ranking.training import Network, Progress, Trainer, predict_shards

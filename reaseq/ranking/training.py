@@ -25,11 +25,11 @@ from torch.nn import functional as F
 from reaseq import progress
 from reaseq.artifacts import whole
 from reaseq.config import RankingConfig
-from reaseq.ranking.batches import Batch, Contexts, Epochs, RequestBatches, localise
+from reaseq.parallel import Ranks
+from reaseq.ranking.batches import Batch, Contexts, Epochs, RequestBatches, localise, share
 from reaseq.ranking.errors import RankingError
 from reaseq.ranking.features import Tensors
 from reaseq.ranking.model import ID_STD, Candidates, ItemTable, Users
-from reaseq.ranking.parallel import Ranks
 from reaseq.ranking.shards import Shards
 
 ORDER, DROPOUT, RENEWAL = 31, 32, 33  # streams of random numbers drawn from the run's seed
@@ -150,7 +150,7 @@ class Trainer:
 
     def _step(self, batch: Batch, step: int) -> float:
         forgotten = np.random.default_rng([self.seed, DROPOUT, step]).random(batch.valid.shape) < self.config.id_dropout
-        mine, forgotten = self.ranks.share(batch, forgotten)
+        mine, forgotten = share(batch, forgotten, self.ranks)
         for optimizer in self.optimizers.values():
             optimizer.zero_grad(set_to_none=True)
         loss = torch.zeros((), device=self.device)

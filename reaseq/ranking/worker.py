@@ -7,43 +7,32 @@
 a workspace to unpack them in, which may be the same folder where they share a disk. Without torchrun it trains alone.
 """
 
-import argparse
 import sys
-from pathlib import Path
+from collections.abc import Sequence
 
-from reaseq.artifacts import Workspace, open_artifact
+from reaseq.artifacts import Artifact, Workspace
 from reaseq.config import RunConfig
-from reaseq.errors import ReaSeqError
+from reaseq.parallel import Ranks
 from reaseq.ranking.model import VARIANTS
-from reaseq.ranking.parallel import joined
 from reaseq.ranking.stage import assist_training, train_ranker
+from reaseq.worker import arguments_of, run_together
 
 INPUTS = ("dataset", "item_vectors", "inferred_behaviors")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", type=Path, required=True, help="JSON of a RunConfig")
-    for name in INPUTS:
-        parser.add_argument(f"--{name.replace('_', '-')}", type=Path, required=True, help=f"artifact of kind {name}")
-    parser.add_argument("--workspace", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
+    parser = arguments_of(__doc__, INPUTS)
     parser.add_argument("--variant", choices=list(VARIANTS), default="full")
     chosen = parser.parse_args(arguments)
-    try:
-        config = RunConfig.model_validate_json(chosen.config.read_text())
-        dataset, vectors, inferred = (open_artifact(getattr(chosen, name), name) for name in INPUTS)
-        workspace = Workspace(chosen.workspace)
-        with joined(config.device) as ranks:
-            if ranks.leads:
-                train_ranker(config, dataset, vectors, inferred, chosen.out, workspace, chosen.variant, ranks)
-            else:
-                assist_training(config, dataset, vectors, inferred, workspace, ranks, chosen.variant)
-            ranks.wait()
-    except (ReaSeqError, OSError, ValueError) as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    return 0
+
+    def task(config: RunConfig, inputs: Sequence[Artifact], workspace: Workspace, ranks: Ranks) -> None:
+        dataset, vectors, inferred = inputs
+        if ranks.leads:
+            train_ranker(config, dataset, vectors, inferred, chosen.out, workspace, chosen.variant, ranks)
+        else:
+            assist_training(config, dataset, vectors, inferred, workspace, ranks, chosen.variant)
+
+    return run_together(chosen, INPUTS, task)
 
 
 if __name__ == "__main__":

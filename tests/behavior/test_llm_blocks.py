@@ -13,7 +13,7 @@ from transformers import AutoModel
 from reaseq.behavior.blocks import KeysValues
 from reaseq.behavior.denoiser import ReaSeqDenoiser, load_denoiser, place, save_denoiser
 from reaseq.behavior.grounding import Catalogue
-from reaseq.behavior.kept_history import Branch, Work
+from reaseq.behavior.kept_history import Branches, Work
 from reaseq.behavior.loss import masked_loss
 from reaseq.behavior.sampler import Sampled, Sampler
 from reaseq.behavior.slots import SlotBatch, gather_sequences, insert_masks, slot_batch
@@ -147,14 +147,12 @@ def test_what_is_kept_is_exact_as_long_as_nothing_has_changed(backbone: str) -> 
     model, users = llm_denoiser(backbone), [4, 1, 2]
     sequences = gather_sequences(LOG, LOG.offsets[users], LOG.offsets[np.array(users) + 1])
     inserted = insert_masks(sequences, CODES, SIZE, SLOTS)
-    alone = inserted.batch.take(inserted.index)
-    every = torch.ones_like(alone.codes, dtype=torch.bool)
-    some = every & (torch.arange(SLOTS) % 2 == 0)[:, None]
+    branches = Branches(model, inserted.batch, inserted.index, guided=True, work=Work())
+    every = torch.arange(SLOTS * LEVELS).expand(3, -1)
     with torch.no_grad():
-        for branch in (Branch(model, inserted.batch, inserted.index, Work()), Branch(model, alone, None, Work())):
-            dense = branch.dense(alone.codes, keep=True)
-            assert torch.allclose(branch.partial(alone.codes, some, SLOTS * LEVELS // 2), dense, atol=1e-4)
-            assert torch.allclose(branch.partial(alone.codes, every, SLOTS * LEVELS), dense, atol=1e-4)
+        dense = branches.first(keep=True).clone()
+        for wanted in (every[:, ::2], every):
+            assert torch.allclose(branches.partial(branches.inserted.codes, wanted, settled=3), dense, atol=1e-4)
 
 
 def test_keys_and_values_of_every_layer_are_kept(qwen3: str) -> None:

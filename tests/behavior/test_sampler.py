@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from reaseq.behavior.kept_history import Branch, Work
+from reaseq.behavior.kept_history import Branches, Work
 from reaseq.behavior.noise import UserNoise
-from reaseq.behavior.sampler import TIE_BREAK, Sampled, Sampler, _most_confident
+from reaseq.behavior.sampler import TIE_BREAK, Sampled, Sampler, _by_confidence
 from reaseq.behavior.slots import Inserted, gather_sequences, insert_masks
 from tests.behavior.toys import LEVELS, SIZE, toy_log, toy_model, toy_tables
 
@@ -63,14 +63,12 @@ def test_without_guidance_there_is_one_forward_a_step() -> None:
     assert _sample([0], guidance=0.0)[1] == 4
 
 
-def test_each_step_settles_the_most_confident_codes_and_keeps_them() -> None:
-    """With one step more, what the first step settled is still what it was."""
+def test_codes_are_settled_in_order_of_confidence_and_settled_ones_stand_last() -> None:
     confidence = torch.tensor([[[-3.0, -1.0], [-2.0, -0.5]]])
     masked = torch.ones(1, 2, 2, dtype=torch.bool)
-    first = _most_confident(confidence, masked, 2)
-    assert first.tolist() == [[[False, True], [False, True]]]
-    second = _most_confident(confidence, masked & ~first, 3)
-    assert second.tolist() == [[[False, False], [True, False]]]
+    assert _by_confidence(confidence, masked).tolist() == [[3, 1, 2, 0]]
+    masked[0, 1] = False
+    assert _by_confidence(confidence, masked).tolist() == [[1, 0, 2, 3]]
 
 
 def test_like_slots_are_not_all_filled_in_alike_at_a_temperature() -> None:
@@ -97,7 +95,8 @@ def _recomputed(users: list[int], steps: int, guidance: float, temperature: floa
             drawn = noise.of(step, torch.from_numpy(keys))
             choice = (log_probs + temperature * drawn).argmax(-1)
             confidence = log_probs.gather(-1, choice[..., None])[..., 0] + TIE_BREAK * drawn[..., 0]
-            kept = _most_confident(confidence, masked, SLOTS * LEVELS * (step + 1) // steps)
+            order = _by_confidence(confidence, masked)
+            kept = order.argsort(1).view_as(codes) < SLOTS * LEVELS * (step + 1) // steps - (~masked[0]).sum()
             codes = torch.where(kept, choice, codes)
             latents = torch.where(masked.all(-1)[..., None], model.latent(hidden), latents)
     return Sampled(codes, latents)
@@ -119,26 +118,29 @@ def test_with_a_history_that_is_kept_a_batch_of_one_equals_a_batch_of_many(refre
         assert torch.allclose(one.latent[0], many.latent[user], atol=1e-5)
 
 
-def test_what_is_kept_is_exact_as_long_as_nothing_has_changed() -> None:
+@pytest.mark.parametrize("guided", [False, True])
+def test_what_is_kept_is_exact_as_long_as_nothing_has_changed(guided: bool) -> None:
     """Both branches computed anew from what a dense step kept, without a code having been settled."""
-    model, (inserted, _) = toy_model(), _inserted([4, 1, 2])
-    alone = inserted.batch.take(inserted.index)
-    every = torch.ones_like(alone.codes, dtype=torch.bool)
+    inserted, _ = _inserted([4, 1, 2])
+    branches = Branches(toy_model(), inserted.batch, inserted.index, guided=guided, work=Work())
+    every = torch.arange(SLOTS * LEVELS).expand(3, -1)
     with torch.no_grad():
-        for branch in (Branch(model, inserted.batch, inserted.index, Work()), Branch(model, alone, None, Work())):
-            dense = branch.dense(alone.codes, keep=True)
-            again = branch.partial(alone.codes, every, SLOTS * LEVELS)
-            assert torch.allclose(again, dense, atol=1e-5)
+        dense = branches.first(keep=True)
+        assert len(dense) == 1 + guided
+        assert torch.allclose(branches.dense(branches.inserted.codes, keep=True), dense, atol=1e-5)
+        for wanted in (every[:, ::3], every):
+            assert torch.allclose(branches.partial(branches.inserted.codes, wanted, settled=3), dense, atol=1e-5)
 
 
 def test_a_kept_history_costs_what_its_tokens_say() -> None:
-    """One user of 17 behaviours; R = 4 and refresh = 4: one dense step, then 24, 18 and 12 of 24 codes, twice."""
+    """One user of 17 behaviours; R = 4 and refresh = 4: one dense step, then 24, 18 and 12 of 24 codes, twice.
+    Of six of them, just settled, keys and values alone are computed in the last block."""
     sampler, tokens, inserted = _sampler(refresh=4), (17 + SLOTS) * LEVELS, SLOTS * LEVELS
     sampler.sample(*_inserted([1]))
     share = 2 * 32 / (4 * 32 + 3 * toy_model().config.intermediate_size)
     dense = (tokens + inserted + (tokens - inserted) * share) / (2 * tokens)  # two blocks, the last in part
     assert sampler.forwards == 8
-    assert sampler.dense_forwards == pytest.approx(dense + (2 * (24 + 18 + 12) + 24) / tokens)
+    assert sampler.dense_forwards == pytest.approx(dense + (2 * (24 + 18 + 12) + 24 - 3 * 6 * (1 - share)) / tokens)
 
 
 def test_recomputing_costs_every_step_the_same() -> None:

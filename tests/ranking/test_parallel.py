@@ -11,9 +11,9 @@ from safetensors.numpy import load_file
 
 from reaseq.artifacts import Artifact, open_artifact
 from reaseq.data.dataset import Dataset
-from reaseq.ranking.batches import Contexts, RequestBatches
+from reaseq.parallel import Ranks
+from reaseq.ranking.batches import Contexts, RequestBatches, share
 from reaseq.ranking.features import FeatureLimits
-from reaseq.ranking.parallel import Ranks
 from tests.ranking.conftest import World
 
 REPOSITORY = Path(__file__).parents[2]
@@ -64,7 +64,7 @@ def test_shares_split_a_batch_and_its_mask(world: World) -> None:
     )
     batch = batches.batch(batches.plan(50, np.random.default_rng(0))[0])
     mask = np.random.default_rng(1).random(batch.valid.shape) < 0.5
-    shares = [Ranks(rank, 3).share(batch, mask) for rank in range(3)]
+    shares = [share(batch, mask, Ranks(rank, 3)) for rank in range(3)]
     assert sorted(np.concatenate([part.rows for part, _ in shares])) == sorted(batch.rows)
     for rank, (part, forgotten) in enumerate(shares):
         shown = batches.impressions
@@ -72,6 +72,6 @@ def test_shares_split_a_batch_and_its_mask(world: World) -> None:
         np.testing.assert_array_equal(part.labels, shown.label[part.rows])
         np.testing.assert_array_equal(forgotten, mask[rank::3])
         np.testing.assert_array_equal(part.users["history"], batch.users["history"][rank::3])
-    assert len(Ranks(len(batch.valid), len(batch.valid) + 5).share(batch, mask)[0].rows) == 0
-    alone, whole_mask = Ranks().share(batch, mask)
+    assert len(share(batch, mask, Ranks(len(batch.valid), len(batch.valid) + 5))[0].rows) == 0
+    alone, whole_mask = share(batch, mask, Ranks())
     assert alone is batch and whole_mask is mask

@@ -1,6 +1,6 @@
 """One training in several processes: each takes its share of every batch, and all end with the weights of one process.
 
-Every process draws the same batches and the same ID dropout from the seed, scores its own grid rows, and the sum of all
+Every process draws the same batches and the same dropout from the seed, computes its own rows, and the sum of all
 gradients is what each of them steps with; so W processes are W times the compute of one and nothing else changes, but
 for the order of float sums. Gloo carries the gradients between CPUs, NCCL between GPUs.
 
@@ -11,15 +11,13 @@ what travels is what the batch touched and never the table.
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-
-from reaseq.ranking.batches import Batch
 
 
 @dataclass(frozen=True)
@@ -40,33 +38,26 @@ class Ranks:
         """Whether there is nobody to send anything to."""
         return self.world == 1
 
-    def share(self, batch: Batch, forgotten: np.ndarray) -> tuple[Batch, np.ndarray]:
-        """This process's grid rows of a batch and of its dropout mask [U, C]: every W-th, so that lengths even out."""
-        if self.alone:
-            return batch, forgotten
-        mine = np.zeros(len(batch.valid), bool)
-        mine[self.rank :: self.world] = True
-        cells = np.broadcast_to(mine[:, None], batch.valid.shape)[batch.valid]
-        part = replace(
-            batch,
-            users={name: values[mine] for name, values in batch.users.items()},
-            candidates=batch.candidates[mine],
-            valid=batch.valid[mine],
-            rate=None if batch.rate is None else batch.rate[mine],
-            labels=batch.labels[cells],
-            rows=batch.rows[cells],
-        )
-        return part, forgotten[mine]
+    def rows(self, total: int) -> np.ndarray:
+        """This process's rows of a batch, int64: every W-th, so that lengths even out; maybe none."""
+        return np.arange(self.rank, total, self.world)
 
-    def sum_gradients(self, dense: Sequence[nn.Parameter], sparse: Tensor) -> None:
+    def places(self, total: int) -> np.ndarray:
+        """Of each row of a batch, where it stands among this process's, int64; -1: another one's."""
+        places = np.full(total, -1, np.int64)
+        places[self.rows(total)] = np.arange(len(self.rows(total)))
+        return places
+
+    def sum_gradients(self, dense: Sequence[nn.Parameter], sparse: Tensor | None = None) -> None:
         """Replace gradients by their sums over all processes; a parameter without one anywhere keeps none."""
         if self.alone:
             return
-        touched = torch.tensor([p.grad is not None for p in (*dense, sparse)], device=sparse.device, dtype=torch.int32)
+        every = [*dense] if sparse is None else [*dense, sparse]
+        touched = torch.tensor([p.grad is not None for p in every], device=_carrier(), dtype=torch.int32)
         dist.all_reduce(touched, dist.ReduceOp.MAX)
-        *live, ids = touched.tolist()
-        self._sum_dense([p for p, used in zip(dense, live, strict=True) if used])
-        if ids:
+        used = [bool(each) for each in touched.tolist()]
+        self._sum_dense([p for p, live in zip(dense, used, strict=False) if live])
+        if sparse is not None and used[-1]:
             sparse.grad = self._gathered(sparse)
 
     def sum(self, value: Tensor) -> Tensor:
@@ -82,6 +73,10 @@ class Ranks:
         told = torch.tensor([value], device=_carrier())
         dist.broadcast(told, 0)
         return int(told)
+
+    def agree_on(self, value: float) -> float:
+        """As `agree`, of a number with a fraction."""
+        return float(np.int64(self.agree(int(np.float64(value).view(np.int64)))).view(np.float64))
 
     def copy_file(self, path: Path) -> None:
         """Give every process the leading one's file, at the same path or, where paths differ, at its own; or none."""
