@@ -6,6 +6,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers.modeling_layers import GradientCheckpointingLayer
@@ -19,6 +20,12 @@ class KeysValues:
 
     keys: Tensor
     values: Tensor
+
+    def replace(self, places: Tensor, keys: Tensor, values: Tensor) -> None:
+        """In place, those of the tokens at `places` int64 [B, T'] by keys and values [B, heads, T', d/heads]."""
+        row = torch.arange(len(places), device=places.device)[:, None]
+        for kept, new in ((self.keys, keys), (self.values, values)):
+            kept.transpose(1, 2)[row, places] = new.transpose(1, 2)  # a token's lie together: copied as one piece
 
 
 class Backbone(Protocol):
@@ -82,9 +89,7 @@ class Block(GradientCheckpointingLayer):
         in place, and they attend to all that is kept."""
         split = (self.heads, x.shape[-1] // self.heads)
         query, key, value = self.qkv(self.attention_norm(x)).unflatten(-1, (3, *split)).permute(2, 0, 3, 1, 4)
-        index = places[:, None, :, None].expand_as(key)
-        kept.keys.scatter_(2, index, key)
-        kept.values.scatter_(2, index, value)
+        kept.replace(places, key, value)
         return self._after(x, F.scaled_dot_product_attention(query, kept.keys, kept.values, attn_mask=keys))
 
     def _after(self, x: Tensor, mixed: Tensor) -> Tensor:

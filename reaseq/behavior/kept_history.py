@@ -85,16 +85,16 @@ class Branch:
         h0, total, known = model.embedding.sums(replace(alone, codes=codes))
         if index is not None:
             total, known = total + self._before, known + self._count
-        wanted = recent.flatten(1).int().argsort(dim=1, descending=True, stable=True)[:, :number]  # [B, n]
+        wanted = recent.flatten(1).nonzero()[:, 1].view(users, number)
         places = wanted
         if index is not None:
             places = index.gather(1, wanted // levels) * levels + wanted % levels
-        wide = wanted[..., None].expand(-1, -1, h0.shape[-1])
-        x = h0.flatten(1, 2).gather(1, wide)
+        row = torch.arange(users, device=codes.device)[:, None]
+        token = (row * (slots * levels) + wanted).flatten()  # of all users' tokens in one column
+        x = h0.flatten(0, 2)[token].view(users, number, -1)
         context = model.context_gain * (total / known.clamp(min=LEAST_WEIGHT))  # [B, 1, L, d]
-        context = context.expand(-1, slots, -1, -1).flatten(1, 2).gather(1, wide)
-        x = model.resumed(x, context, self._kept, places, batch)
-        self._hidden = self._hidden.flatten(1, 2).scatter(1, wide, x).view(users, slots, levels, -1)
+        x = model.resumed(x, context[row, 0, wanted % levels], self._kept, places, batch)
+        self._hidden = self._hidden.flatten(0, 2).index_copy(0, token, x.flatten(0, 1)).view(users, slots, levels, -1)
         self.work.forwards += 1
         self.work.fixed += number * model.blocks.depth
         return self._hidden

@@ -121,9 +121,7 @@ class _Replacing(Cache):
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
         kept = self.kept[layer_idx]
-        index = self.places[:, None, :, None].expand_as(key_states)
-        kept.keys.scatter_(2, index, key_states)
-        kept.values.scatter_(2, index, value_states)
+        kept.replace(self.places, key_states, value_states)
         return kept.keys, kept.values
 
 

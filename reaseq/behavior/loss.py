@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from reaseq.behavior.catalogue import Catalogue
 from reaseq.behavior.denoiser import ReaSeqDenoiser
-from reaseq.behavior.grounding import Catalogue
 from reaseq.behavior.slots import SlotBatch
 
 LATENT_TARGETS = 1024

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from reaseq.behavior.autoregressive import ReaSeqDecoder
+from reaseq.behavior.catalogue import Catalogue, score_catalogue
 from reaseq.behavior.generation import Generator
-from reaseq.behavior.grounding import Catalogue, score_catalogue
 from reaseq.behavior.inpainting import Inpainting
 from reaseq.behavior.loss import Loss, item_loss
 from reaseq.behavior.slots import Sequences, gather_sequences, insert_masks, slot_batch

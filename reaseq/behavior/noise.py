@@ -13,12 +13,16 @@ class UserNoise:
 
     def __init__(self, shape: tuple[int, int, int, int], seed: int, device: torch.device):
         uniform = np.random.default_rng([seed, STREAM]).random(shape, dtype=np.float32)
-        self._table = torch.from_numpy(-np.log(-np.log(np.clip(uniform, 1e-7, 1 - 1e-7)))).to(device)
+        noise = torch.from_numpy(-np.log(-np.log(np.clip(uniform, 1e-7, 1 - 1e-7)))).to(device)
+        _, self._slots, self._levels, self._size = shape
+        self._windows = torch.cat([noise, noise], -1).flatten(1).unfold(1, self._size, 1)  # [R, S'·L·2K - K + 1, K]
 
     def of(self, step: int, keys: Tensor) -> Tensor:
         """[B, S', L, K] for keys int64 [B]: slots and codes of the table are rotated by the key."""
-        noise = self._table[step]
-        slots, _, size = noise.shape
-        slot = (torch.arange(slots, device=keys.device) + keys[:, None] // size) % slots
-        code = (torch.arange(size, device=keys.device) + keys[:, None]) % size
-        return noise[slot].gather(3, code[:, None, None].expand(len(keys), *noise.shape))
+        slot, level = (torch.arange(number, device=keys.device) for number in (self._slots, self._levels))
+        return self.at(step, keys[:, None, None], slot[:, None], level)
+
+    def at(self, step: int, keys: Tensor, slot: Tensor, level: int | Tensor) -> Tensor:
+        """[…, K] of the user with the key, in a slot, at a level; all int64 […]."""
+        row = (slot + keys // self._size) % self._slots * self._levels + level
+        return self._windows[step][2 * self._size * row + keys % self._size]

@@ -120,13 +120,10 @@ class Sampler:
         for step in range(self.steps):
             recent, masked = masked, codes == mask_code
             hidden = self._hidden(given, codes, recent, step)  # [B, S', L, d]
-            log_probs = self.model.code_logits(hidden).log_softmax(-1)
-            if free is not None:
-                unguided = self.model.code_logits(self._hidden(free, codes, recent, step)).log_softmax(-1)
-                log_probs = ((1 + self.guidance) * log_probs - self.guidance * unguided).log_softmax(-1)
-            noise = self._noise.of(step, turn)
-            choice = (log_probs + self.temperature * noise if self.temperature > 0 else log_probs).argmax(-1)
-            confidence = log_probs.gather(-1, choice[..., None])[..., 0] + TIE_BREAK * noise[..., 0]
+            guided = hidden
+            if free is not None:  # heads are linear: this is what guidance of log-probabilities comes to
+                guided = torch.lerp(self._hidden(free, codes, recent, step), hidden, 1 + self.guidance)
+            choice, confidence = self._draw(guided, masked, step, turn)
             keep = _most_confident(confidence, masked, slots * levels * (step + 1) // self.steps)
             codes = torch.where(keep, choice, codes)
             untouched = masked.all(-1)[..., None]
@@ -135,6 +132,19 @@ class Sampler:
         tokens = inserted.batch.present.sum(1) * levels
         self.dense_forwards += work.dense_forwards(tokens, self.model.config.num_hidden_layers)
         return Sampled(codes.cpu(), latents.cpu())
+
+    def _draw(self, hidden: Tensor, masked: Tensor, step: int, keys: Tensor) -> tuple[Tensor, Tensor]:
+        """A code for everything that is masked, int64 [B, S', L], and its log-probability, with ties broken."""
+        choice = torch.zeros(masked.shape, dtype=torch.long, device=masked.device)
+        confidence = torch.zeros(masked.shape, device=masked.device)
+        for level, logits in enumerate(self.model.masked_logits(hidden, masked)):
+            user, slot = torch.nonzero(masked[:, :, level], as_tuple=True)
+            noise = self._noise.at(step, keys[user], slot, level)
+            drawn = (torch.add(logits, noise, alpha=self.temperature) if self.temperature > 0 else logits).argmax(-1)
+            log_prob = logits.gather(-1, drawn[:, None])[:, 0] - logits.logsumexp(-1)
+            choice[user, slot, level] = drawn
+            confidence[user, slot, level] = log_prob + TIE_BREAK * noise[:, 0]
+        return choice, confidence
 
     def _hidden(self, branch: Branch, codes: Tensor, recent: Tensor, step: int) -> Tensor:
         keep = self.refresh > 1

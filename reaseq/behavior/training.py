@@ -13,10 +13,10 @@ import numpy as np
 import torch
 
 from reaseq import progress
+from reaseq.behavior.catalogue import Catalogue
 from reaseq.behavior.checkpoint import learned_state, load_checkpoint, restore, save_checkpoint
 from reaseq.behavior.corpus import Corpus
 from reaseq.behavior.denoiser import ReaSeqDenoiser
-from reaseq.behavior.grounding import Catalogue
 from reaseq.behavior.inpainting import Inpainting
 from reaseq.behavior.loss import Loss, masked_loss
 from reaseq.behavior.masking import draw_masking
