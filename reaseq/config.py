@@ -171,6 +171,9 @@ class BehaviorConfig(Section):
     temperature: float = Field(0.5, ge=0)
     """Of the noise on each choice of a code; 0 takes the most probable one, so that like slots are filled in alike."""
     infer_batch: int = 256
+    exact_items: int = Field(200_000, ge=0)
+    """Largest catalogue of which every item is looked at for each slot; a larger one is searched by an index, which
+    finds nearly the same items (docs/behaviors.md)."""
     mmr_lambda: float = 0.7
     new_category_share: float = Field(0.5, ge=0, le=1)
     """Of the inferred behaviours, the share, in whole ones, that is kept for categories which the user's log lacks."""
@@ -190,7 +193,7 @@ class BehaviorConfig(Section):
         """Without what came later, where it has its default: keys of artifacts stay what they were without it."""
         whole: Json = serialize(self)
         fields = type(self).model_fields
-        later = (*_OF_AN_LLM, "gradient_checkpointing")
+        later = (*_OF_AN_LLM, "gradient_checkpointing", "exact_items")
         return {name: value for name, value in whole.items() if name not in later or value != fields[name].default}
 
 

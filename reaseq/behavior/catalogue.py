@@ -69,8 +69,8 @@ class Posterior:
     temperature: float = 1.0
 
     def logits(self, latent: Tensor, catalogue: Catalogue, positions: Tensor) -> Tensor:
-        """Of the items at `positions` int64 [...], one for each ẑ [..., 128]."""
-        cosine = (latent * catalogue.z[positions]).sum(-1)
+        """Of the items at `positions` int64 [..., N], for each ẑ [..., 128]."""
+        cosine = (F.embedding(positions, catalogue.z) @ latent[..., None])[..., 0]
         return (self.scale * cosine + catalogue.log_prior[positions]) / self.temperature
 
     @classmethod

@@ -91,9 +91,9 @@ def _candidates(
     there = exact.clamp(max=len(catalogue.items) - 1)
     listed = ((items == there[..., None]) & (score > -torch.inf)).any(-1)
     able = (exact < len(catalogue.items)) & ~listed & ~(known[:, None] == there[..., None]).any(-1)
-    of_exact = shortlists.posterior.logits(latent, catalogue, there) - total[..., 0]
+    of_exact = shortlists.posterior.logits(latent, catalogue, there[..., None]) - total
     items = torch.cat([items, there[..., None]], -1)
-    score = torch.cat([score, of_exact.masked_fill(~able, -torch.inf)[..., None]], -1)
+    score = torch.cat([score, of_exact.masked_fill(~able[..., None], -torch.inf)], -1)
     return Candidates(items, score, ~held[torch.arange(len(items))[:, None, None], catalogue.category[items]])
 
 

@@ -126,7 +126,11 @@ class Work:
 
 def open_shortlists(catalogue: Catalogue, posterior: Posterior, config: BehaviorConfig) -> Shortlists:
     """Every item of a catalogue of at most `exact_items` is looked at, and a larger one is searched by an index."""
-    return WholeCatalogue(catalogue, posterior)
+    if len(catalogue.items) <= config.exact_items:
+        return WholeCatalogue(catalogue, posterior)
+    from reaseq.behavior.approximate_shortlists import NearItems  # here: faiss is for large catalogues alone
+
+    return NearItems(catalogue, posterior)
 
 
 def rules_of(config: BehaviorConfig, fitted: EventLog, vectors: ItemVectors, category: np.ndarray) -> Rules:
