@@ -37,11 +37,11 @@ from transformers import (
 
 from reaseq import config
 from reaseq.artifacts import Artifact, open_artifact
+from reaseq.behavior.catalogue import Catalogue
 from reaseq.behavior.configuration import ReaSeqDenoiserConfig
 from reaseq.behavior.corpus import Corpus
 from reaseq.behavior.denoiser import ReaSeqDenoiser
 from reaseq.behavior.determinism import deterministic_torch
-from reaseq.behavior.grounding import Catalogue
 from reaseq.behavior.inpainting import Inpainting
 from reaseq.behavior.stage import DENOISER, fresh_model
 from reaseq.behavior.training import STAGE, Tables, fit

@@ -24,10 +24,11 @@ import torch
 
 from reaseq import config
 from reaseq.artifacts import open_artifact
+from reaseq.behavior.catalogue import Catalogue, Posterior, score_catalogue
 from reaseq.behavior.denoiser import ReaSeqDenoiser, load_denoiser, place
 from reaseq.behavior.determinism import deterministic_torch
-from reaseq.behavior.grounding import Catalogue, Posterior, ground, score_catalogue
-from reaseq.behavior.inference import View, noise_keys, rules_of
+from reaseq.behavior.grounding import ground
+from reaseq.behavior.inference import View, noise_keys, open_shortlists, rules_of
 from reaseq.behavior.sampler import Sampler
 from reaseq.behavior.slots import Inserted, gather_sequences, insert_masks
 from reaseq.behavior.stage import REFIT
@@ -142,10 +143,11 @@ def main() -> int:
         name = f"{slots} slots, settled in {behavior.reverse_steps} steps"
         ranking.told(name, posterior(model, latents, view.catalogue, items))
         history = torch.from_numpy(gather_sequences(view.log, starts, ends).items)
+        shortlists = open_shortlists(view.catalogue, Posterior.of(model), behavior)
         for share in SHARES:
             asked = behavior.model_copy(update={"new_category_share": share})
             rules = rules_of(asked, log.before(int(fitted.facts["cut"])), vectors, data.category_index)
-            grounded = ground(latents, codes, history, view.catalogue, Posterior.of(model), rules)
+            grounded = ground(latents, codes, history, shortlists, rules)
             recall = ranking.recall(grounded.items.numpy())
             print(f"| inferred, new_category_share {share} | {recall:.4f} | |", flush=True)
     return 0

@@ -143,7 +143,7 @@ _OF_AN_LLM = ("backbone", "lora_rank", "bfloat16")
 
 
 class BehaviorConfig(Section):
-    later: ClassVar[tuple[str, ...]] = (*_OF_AN_LLM, "gradient_checkpointing", "shard_weights")
+    later: ClassVar[tuple[str, ...]] = (*_OF_AN_LLM, "gradient_checkpointing", "shard_weights", "exact_items")
 
     backbone: str = Field(SCRATCH, pattern=r"^(scratch|hf:.+)$")
     """The denoiser's blocks: `scratch`, or `hf:<name or folder>`, those of a pretrained decoder LLM (docs/denoiser.md);
@@ -191,6 +191,9 @@ class BehaviorConfig(Section):
     temperature: float = Field(0.5, ge=0)
     """Of the noise on each choice of a code; 0 takes the most probable one, so that like slots are filled in alike."""
     infer_batch: int = 256
+    exact_items: int = Field(200_000, ge=0)
+    """Largest catalogue of which every item is looked at for each slot; a larger one is searched by an index, which
+    finds nearly the same items (docs/behaviors.md)."""
     mmr_lambda: float = 0.7
     new_category_share: float = Field(0.5, ge=0, le=1)
     """Of the inferred behaviours, the share, in whole ones, that is kept for categories which the user's log lacks."""

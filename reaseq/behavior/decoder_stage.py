@@ -13,7 +13,7 @@ import torch.nn.functional as F
 
 from reaseq.artifacts import Artifact, Workspace
 from reaseq.behavior.autoregressive import ReaSeqDecoder, ReaSeqDecoderConfig
-from reaseq.behavior.grounding import Catalogue
+from reaseq.behavior.catalogue import Catalogue
 from reaseq.behavior.loss import Loss, item_loss
 from reaseq.behavior.slots import Sequences, slot_batch
 from reaseq.behavior.stage import Learner, fit_learner

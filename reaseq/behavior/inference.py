@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,10 @@ import torch
 
 from reaseq import progress
 from reaseq.artifacts import whole
-from reaseq.behavior.grounding import Catalogue, Grounded, Posterior, Rules, consistency_floors, ground
+from reaseq.behavior.catalogue import Catalogue, Posterior
+from reaseq.behavior.grounding import Grounded, Rules, consistency_floors, ground
 from reaseq.behavior.sampler import BehaviorSampler
+from reaseq.behavior.shortlists import Shortlists, WholeCatalogue
 from reaseq.behavior.slots import Inserted, gather_sequences, insert_masks
 from reaseq.config import BehaviorConfig
 from reaseq.data import EventLog
@@ -23,7 +25,7 @@ from reaseq.schema import INFERRED_BEHAVIORS, TIMESTAMP
 FORWARDS = b"forwards"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class View:
     """What may be seen at a snapshot: the log before it and the catalogue that occurs in it."""
 
@@ -49,6 +51,14 @@ class Inferrer:
     rules: Rules
     config: BehaviorConfig
     version: str
+    _opened: dict[View, Shortlists] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def shortlists(self, view: View) -> Shortlists:
+        """Those of a view's catalogue for this denoiser, made once for all chunks of the view."""
+        if view not in self._opened:
+            self._opened.clear()  # chunks come view by view, and a large catalogue's index is large
+            self._opened[view] = open_shortlists(view.catalogue, Posterior.of(self.sampler.model), self.config)
+        return self._opened[view]
 
     def chunks(self, view: View, users: np.ndarray) -> list[np.ndarray]:
         """Users with enough events before the snapshot, ordered by length of history, in chunks of `infer_batch`."""
@@ -72,8 +82,7 @@ class Inferrer:
             sampled.latent,
             sampled.codes,
             torch.from_numpy(gather_sequences(log, log.offsets[users], log.offsets[users + 1]).items),
-            view.catalogue,
-            Posterior.of(self.sampler.model),
+            self.shortlists(view),
             self.rules,
         )
         table = self._rows(view, users, grounded, sampled.latent, inserted.times)
@@ -113,6 +122,15 @@ class Work:
     inferrer: Inferrer
     view: View
     users: np.ndarray
+
+
+def open_shortlists(catalogue: Catalogue, posterior: Posterior, config: BehaviorConfig) -> Shortlists:
+    """Every item of a catalogue of at most `exact_items` is looked at, and a larger one is searched by an index."""
+    if len(catalogue.items) <= config.exact_items:
+        return WholeCatalogue(catalogue, posterior)
+    from reaseq.behavior.approximate_shortlists import NearItems  # here: faiss is for large catalogues alone
+
+    return NearItems(catalogue, posterior)
 
 
 def rules_of(config: BehaviorConfig, fitted: EventLog, vectors: ItemVectors, category: np.ndarray) -> Rules:

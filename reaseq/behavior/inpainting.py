@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from reaseq.behavior.catalogue import Catalogue, score_catalogue
 from reaseq.behavior.corpus import Corpus
 from reaseq.behavior.denoiser import ReaSeqDenoiser
-from reaseq.behavior.grounding import Catalogue, score_catalogue
 from reaseq.behavior.slots import SlotBatch, gather_sequences, slot_batch
 
 BATCH = 64  # users; their scores of the whole catalogue are in memory at once

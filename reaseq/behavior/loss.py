@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from reaseq.behavior.catalogue import Catalogue
 from reaseq.behavior.denoiser import ReaSeqDenoiser
 from reaseq.behavior.dropout import take_rows
-from reaseq.behavior.grounding import Catalogue
 from reaseq.behavior.slots import SlotBatch
 from reaseq.parallel import Ranks
 

@@ -108,7 +108,7 @@ class Sampler:
         """
         model, work = self.model, Work()
         batch, index = inserted.batch.to(model.device), inserted.index.to(model.device)
-        noise_of = self._noise.of_users(torch.from_numpy(np.asarray(keys, np.int64)).to(index.device))
+        turn = torch.from_numpy(np.asarray(keys, np.int64)).to(index.device)
         branches = Branches(model, batch, index, guided=self.guidance > 0, work=work)
         codes = branches.inserted.codes
         levels, tokens = codes.shape[2], codes[0].numel()
@@ -119,10 +119,7 @@ class Sampler:
             hidden = self._hidden(branches, codes, order, step)
             # The heads are affine, so guiding hidden states and then reading them guides log-probabilities.
             guided = torch.lerp(hidden[1], hidden[0], 1 + self.guidance) if len(hidden) > 1 else hidden[0]
-            log_probs = model.code_logits(guided).log_softmax(-1)
-            noise = noise_of(step)
-            choice = torch.add(log_probs, noise, alpha=self.temperature).argmax(-1)
-            confidence = log_probs.gather(-1, choice[..., None])[..., 0] + TIE_BREAK * noise[..., 0]
+            choice, confidence = self._draw(guided, masked, step, turn)
             order = _by_confidence(confidence, masked)
             settled = order[:, : self._masked(tokens, step) - self._masked(tokens, step + 1)]
             states = torch.where(masked.all(-1)[..., None, None], hidden[0], states)
@@ -131,6 +128,19 @@ class Sampler:
         lengths = inserted.batch.present.sum(1) * levels
         self.dense_forwards += work.dense_forwards(lengths, model.config.num_hidden_layers)
         return Sampled(codes.cpu(), model.latent(states).cpu())
+
+    def _draw(self, hidden: Tensor, masked: Tensor, step: int, keys: Tensor) -> tuple[Tensor, Tensor]:
+        """A code for everything that is masked, int64 [B, S', L], and its log-probability, with ties broken."""
+        choice = torch.zeros(masked.shape, dtype=torch.long, device=masked.device)
+        confidence = torch.zeros(masked.shape, device=masked.device)
+        for level, logits in enumerate(self.model.masked_logits(hidden, masked)):
+            user, slot = torch.nonzero(masked[:, :, level], as_tuple=True)
+            noise = self._noise.at(step, keys[user], slot, level)
+            drawn = (torch.add(logits, noise, alpha=self.temperature) if self.temperature > 0 else logits).argmax(-1)
+            log_prob = logits.gather(-1, drawn[:, None])[:, 0] - logits.logsumexp(-1)
+            choice[user, slot, level] = drawn
+            confidence[user, slot, level] = log_prob + TIE_BREAK * noise[:, 0]
+        return choice, confidence
 
     def _hidden(self, branches: Branches, codes: Tensor, order: Tensor, step: int) -> Tensor:
         """[G, B, S', L, d]; those of masked codes are this step's."""

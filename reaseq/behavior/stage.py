@@ -14,13 +14,13 @@ import torch
 from reaseq import progress
 from reaseq.artifacts import Artifact, Draft, Workspace, build, write_text
 from reaseq.behavior.calibration import calibrate
+from reaseq.behavior.catalogue import Catalogue
 from reaseq.behavior.configuration import ReaSeqDenoiserConfig
 from reaseq.behavior.corpus import SMALLEST, Corpus
 from reaseq.behavior.denoiser import ReaSeqDenoiser, place, save_denoiser
 from reaseq.behavior.determinism import deterministic_torch
 from reaseq.behavior.errors import BehaviorError
 from reaseq.behavior.fitted import REFIT, folder_at, gbr_version, inference_settings, open_catalogue, open_inferrer
-from reaseq.behavior.grounding import Catalogue
 from reaseq.behavior.inference import View, Work, infer_resumably, rules_of
 from reaseq.behavior.inpainting import Inpainting
 from reaseq.behavior.llm_checkpoint import denoiser_on_llm, llm_identity

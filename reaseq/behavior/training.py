@@ -14,10 +14,10 @@ import torch
 from torch.distributed.tensor import DTensor
 
 from reaseq import progress
+from reaseq.behavior.catalogue import Catalogue
 from reaseq.behavior.checkpoint import FILE, learned_state, load_checkpoint, restore, save_checkpoint
 from reaseq.behavior.corpus import Corpus
 from reaseq.behavior.denoiser import ReaSeqDenoiser
-from reaseq.behavior.grounding import Catalogue
 from reaseq.behavior.inpainting import Inpainting
 from reaseq.behavior.loss import Loss, masked_loss
 from reaseq.behavior.masking import draw_masking

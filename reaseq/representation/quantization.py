@@ -4,11 +4,11 @@ from pathlib import Path
 
 import faiss
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from reaseq.config import Json
 from reaseq.representation.codebook import Codebook
 from reaseq.representation.errors import RepresentationError
+from reaseq.representation.faiss_threads import faiss_threads
 
 _FEWEST = 8
 _ITERATIONS = 25  # of k-means, the last time it is run
@@ -52,15 +52,10 @@ def fit_codebook(z: np.ndarray, trained: np.ndarray, levels: int, size: int, see
         part.cp.min_points_per_centroid = 1  # only silences a warning
     quantizer.cp.niter = _ITERATIONS
     rotation.pq = inner
-    threads = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)  # sums in one order: the same codes on every run
-    try:
-        with threadpool_limits(1):
-            rotation.train(np.resize(sample, (max(sample.shape), z.shape[1])))  # fewer points than D crash faiss
-            matrix = faiss.vector_to_array(rotation.A).reshape(z.shape[1], z.shape[1])
-            quantizer.train(np.ascontiguousarray(sample @ matrix.T))
-    finally:
-        faiss.omp_set_num_threads(threads)
+    with faiss_threads(1):
+        rotation.train(np.resize(sample, (max(sample.shape), z.shape[1])))  # fewer points than D crash faiss
+        matrix = faiss.vector_to_array(rotation.A).reshape(z.shape[1], z.shape[1])
+        quantizer.train(np.ascontiguousarray(sample @ matrix.T))
     centroids = faiss.vector_to_array(quantizer.centroids).reshape(levels, 1 << bits, -1)
     facts = {"items": len(sample), "all_items": everything, "size": 1 << bits}
     return Codebook(matrix.astype(np.float32), centroids.astype(np.float32)), facts

@@ -6,16 +6,18 @@ import pytest
 import torch
 
 from reaseq.behavior.autoregressive import Decoding, ReaSeqDecoder, ReaSeqDecoderConfig
+from reaseq.behavior.catalogue import Catalogue, Posterior
 from reaseq.behavior.corpus import Corpus
 from reaseq.behavior.decoder_stage import decoding
 from reaseq.behavior.denoiser import load_denoiser, load_model, save_denoiser
 from reaseq.behavior.determinism import deterministic_torch
 from reaseq.behavior.errors import BehaviorError
 from reaseq.behavior.generation import Generator
-from reaseq.behavior.grounding import Catalogue, Floors, Posterior, Rules, ground
+from reaseq.behavior.grounding import Floors, Rules, ground
 from reaseq.behavior.inpainting import Inpainting
 from reaseq.behavior.noise import UserNoise
 from reaseq.behavior.sampler import Sampled
+from reaseq.behavior.shortlists import WholeCatalogue
 from reaseq.behavior.slots import SlotBatch, gather_sequences, insert_masks, slot_batch
 from reaseq.behavior.training import fit
 from tests.behavior.test_training import CATEGORY as RING_CATEGORY
@@ -162,10 +164,9 @@ def test_grounding_takes_what_was_generated() -> None:
     assert ((sampled.codes >= 0) & (sampled.codes < SIZE)).all()
     assert torch.allclose(sampled.latent.norm(dim=-1), torch.ones(4, SLOTS), atol=1e-5)
     history = torch.from_numpy(gather_sequences(LOG, LOG.offsets[:-1], LOG.offsets[1:]).items)
-    found = ground(
-        sampled.latent, sampled.codes, history, Catalogue.known_before(LOG.items, Z, CODES, toy_categories()),
-        Posterior.of(generator.model), Rules(3, 0.7, Floors(-1.0, -1.0)),
-    )  # fmt: skip
+    catalogue = Catalogue.known_before(LOG.items, Z, CODES, toy_categories())
+    whole = WholeCatalogue(catalogue, Posterior.of(generator.model))
+    found = ground(sampled.latent, sampled.codes, history, whole, Rules(3, 0.7, Floors(-1.0, -1.0)))
     assert (found.items > 0).all()
 
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from reaseq.behavior.calibration import calibrate, expected_error
+from reaseq.behavior.catalogue import Catalogue
 from reaseq.behavior.corpus import Corpus
 from reaseq.behavior.denoiser import ReaSeqDenoiser
-from reaseq.behavior.grounding import Catalogue
 from reaseq.behavior.inpainting import Inpainting
 from tests.behavior.toys import toy_categories, toy_log, toy_model, toy_tables
 

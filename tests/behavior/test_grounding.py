@@ -4,18 +4,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reaseq.behavior import grounding
-from reaseq.behavior.grounding import (
-    Catalogue,
-    Floors,
-    Posterior,
-    Rules,
-    _candidates,
-    _with_codes,
-    consistency_floors,
-    ground,
-    score_catalogue,
-)
+from reaseq.behavior import grounding, shortlists
+from reaseq.behavior.catalogue import Catalogue, Posterior, score_catalogue
+from reaseq.behavior.grounding import Floors, Rules, _candidates, _held, _with_codes, consistency_floors, ground
+from reaseq.behavior.shortlists import WholeCatalogue
 from tests.behavior.toys import LEVELS, SIZE, toy_categories, toy_tables
 
 Z, CODES = toy_tables()
@@ -40,8 +32,8 @@ def _known(events: np.ndarray = EVERY) -> Catalogue:
 def _listed(
     latent: torch.Tensor, codes: torch.Tensor, history: torch.Tensor, catalogue: Catalogue, rules: Rules
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    known = catalogue.position(history)
-    found = _candidates(latent, _with_codes(codes, catalogue), known, catalogue, SURE, rules)
+    known, whole = catalogue.position(history), WholeCatalogue(catalogue, SURE)
+    found = _candidates(latent, _with_codes(codes, catalogue), known, _held(known, catalogue), whole, rules)
     return found.items, found.score
 
 
@@ -61,7 +53,7 @@ def test_only_known_items_that_are_new_to_the_user_are_chosen(
     events = rng.choice(EVERY, size=known)
     history = rng.choice(np.unique(events), size=(3, logged))
     rules = Rules(inferred=5, mmr_lambda=0.7, floors=Floors(held, lacking), new_categories=asked)
-    grounded = ground(*_world(seed), torch.from_numpy(history), _known(events), SURE, rules)
+    grounded = ground(*_world(seed), torch.from_numpy(history), WholeCatalogue(_known(events), SURE), rules)
     for user in range(3):
         items = [i for i in grounded.items[user].tolist() if i]
         confidence = grounded.confidence[user].tolist()
@@ -82,13 +74,13 @@ def test_an_item_that_codes_and_latent_agree_on_comes_first() -> None:
     latent[0, 0] = torch.from_numpy(Z[9])
     codes[0, 0] = torch.from_numpy(CODES[9])
     rules = Rules(inferred=1, mmr_lambda=0.7, floors=NO_FLOORS)
-    grounded = ground(latent, codes, torch.tensor([[3]]), _known(), SURE, rules)
+    grounded = ground(latent, codes, torch.tensor([[3]]), WholeCatalogue(_known(), SURE), rules)
     assert grounded.items.tolist() == [[9]]
     assert score_catalogue(latent[0], _known(), SCALE).argmax().item() == 8
 
 
 def test_an_item_with_just_the_codes_is_a_candidate_however_far_its_vector(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grounding, "SHORTLIST", 2)
+    monkeypatch.setattr(shortlists, "SHORTLIST", 2)
     latent, codes = _world(1, users=1, slots=1)
     far = int((Z[1:] @ latent[0, 0].numpy()).argmin()) + 1
     codes[0, 0] = torch.from_numpy(CODES[far])
@@ -110,9 +102,10 @@ def test_scores_of_candidates_are_those_of_the_whole_catalogue(asked: int) -> No
 def test_users_grounded_in_turn_get_what_they_get_together(monkeypatch: pytest.MonkeyPatch) -> None:
     rules = Rules(4, 0.7, NO_FLOORS, new_categories=2)
     history = torch.tensor([[1, 2], [3, 0], [4, 5]])
-    together = ground(*_world(2), history, _known(), SURE, rules)
-    monkeypatch.setattr(grounding, "MOST_SIMILARITIES", {"cpu": 1})
-    in_turn = ground(*_world(2), history, _known(), SURE, rules)
+    together = ground(*_world(2), history, WholeCatalogue(_known(), SURE), rules)
+    monkeypatch.setattr(shortlists, "MOST_LOGITS", {"cpu": 1})
+    monkeypatch.setattr(grounding, "CHOSEN_AT_ONCE", 1)
+    in_turn = ground(*_world(2), history, WholeCatalogue(_known(), SURE), rules)
     assert torch.equal(in_turn.items, together.items)
     assert torch.allclose(in_turn.confidence, together.confidence)
 
@@ -149,6 +142,7 @@ def test_a_floor_without_pairs_lets_everything_through() -> None:
 def test_a_temperature_changes_how_sure_an_inference_is_and_not_what_a_single_slot_infers() -> None:
     latent, codes = _world(5, slots=1)
     history, rules = torch.zeros(3, 1, dtype=torch.long), Rules(1, 1.0, NO_FLOORS)
-    plain, warm = (ground(latent, codes, history, _known(), Posterior(SCALE, t), rules) for t in (1.0, 2.0))
+    whole = [WholeCatalogue(_known(), Posterior(SCALE, temperature)) for temperature in (1.0, 2.0)]
+    plain, warm = (ground(latent, codes, history, each, rules) for each in whole)
     assert torch.equal(plain.items, warm.items)
     assert (warm.confidence < plain.confidence).all()

@@ -11,8 +11,8 @@ from torch import Tensor
 from transformers import AutoModel
 
 from reaseq.behavior.blocks import KeysValues
+from reaseq.behavior.catalogue import Catalogue
 from reaseq.behavior.denoiser import ReaSeqDenoiser, load_denoiser, place, save_denoiser
-from reaseq.behavior.grounding import Catalogue
 from reaseq.behavior.kept_history import Branches, Work
 from reaseq.behavior.loss import masked_loss
 from reaseq.behavior.sampler import Sampled, Sampler

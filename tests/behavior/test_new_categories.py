@@ -8,9 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reaseq.behavior import grounding
-from reaseq.behavior.grounding import Catalogue, Floors, Grounded, Rules, ground
+from reaseq.behavior import grounding, shortlists
+from reaseq.behavior.catalogue import Catalogue, score_catalogue
+from reaseq.behavior.grounding import Floors, Grounded, Rules, ground
 from reaseq.behavior.inference import rules_of
+from reaseq.behavior.shortlists import WholeCatalogue
 from reaseq.config import load
 from tests.behavior.test_grounding import CATEGORY, CODES, EVERY, NO_FLOORS, SCALE, SURE, Z, _world
 
@@ -21,7 +23,7 @@ def _ground(
     seed: int, history: np.ndarray, events: np.ndarray, rules: Rules, category: np.ndarray = CATEGORY
 ) -> Grounded:
     catalogue = Catalogue.known_before(events, Z, CODES, category)
-    return ground(*_world(seed, users=len(history)), torch.from_numpy(history), catalogue, SURE, rules)
+    return ground(*_world(seed, users=len(history)), torch.from_numpy(history), WholeCatalogue(catalogue, SURE), rules)
 
 
 def _new(items: list[int], history: np.ndarray, category: np.ndarray = CATEGORY) -> set[int]:
@@ -60,7 +62,7 @@ def test_where_the_log_s_own_categories_are_likelier_just_the_asked_number_is_ne
     asked: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Items of new categories are a thousandth as frequent: none would be among a slot's most probable ones."""
-    monkeypatch.setattr(grounding, "SHORTLIST", 6)
+    monkeypatch.setattr(shortlists, "SHORTLIST", 6)
     history = np.array([[1, 2], [5, 14], [17, 10]])  # of the categories 1 and 2
     own = EVERY[CATEGORY[EVERY] <= 2]
     rules = Rules(INFERRED, mmr_lambda=1.0, floors=NO_FLOORS, new_categories=asked)
@@ -99,9 +101,9 @@ def test_items_without_a_category_are_of_no_new_one() -> None:
 def test_a_confidence_is_the_posterior_in_the_items_slot() -> None:
     history, rules = np.array([[1], [2], [3]]), Rules(INFERRED, 0.7, NO_FLOORS, new_categories=2)
     catalogue, (latent, codes) = Catalogue.known_before(EVERY, Z, CODES, CATEGORY), _world(6)
-    grounded = ground(latent, codes, torch.from_numpy(history), catalogue, SURE, rules)
+    grounded = ground(latent, codes, torch.from_numpy(history), WholeCatalogue(catalogue, SURE), rules)
     rows = torch.arange(3)[:, None]
-    score = grounding.score_catalogue(latent.flatten(0, 1), catalogue, SCALE).view(3, 6, -1)
+    score = score_catalogue(latent.flatten(0, 1), catalogue, SCALE).view(3, 6, -1)
     assert torch.allclose(grounded.confidence, score.exp()[rows, grounded.slot, grounded.items - 1], atol=1e-6)
 
 

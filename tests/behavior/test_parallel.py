@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 
 from reaseq.artifacts import Artifact, Workspace, open_artifact
 from reaseq.behavior import fit_denoiser
+from reaseq.behavior.catalogue import Catalogue
 from reaseq.behavior.dropout import Dropout, take_rows
-from reaseq.behavior.grounding import Catalogue
 from reaseq.behavior.loss import Loss, masked_loss
 from reaseq.behavior.slots import gather_sequences, slot_batch
 from reaseq.config import RunConfig, load

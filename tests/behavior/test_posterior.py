@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reaseq.behavior import loss
-from reaseq.behavior.grounding import Catalogue, score_catalogue
+from reaseq.behavior.catalogue import Catalogue, score_catalogue
 from reaseq.behavior.loss import item_loss
 from tests.behavior.toys import LEVELS, toy_categories, toy_model, toy_tables
 

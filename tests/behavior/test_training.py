@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from reaseq.behavior import training
+from reaseq.behavior.catalogue import Catalogue
 from reaseq.behavior.corpus import Corpus, equal_batches
 from reaseq.behavior.denoiser import ReaSeqDenoiser, save_denoiser
 from reaseq.behavior.determinism import deterministic_torch
-from reaseq.behavior.grounding import Catalogue
 from reaseq.behavior.inpainting import Inpainting
 from reaseq.behavior.loss import masked_loss
 from reaseq.behavior.masking import SUFFIX, draw_masking

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reaseq.artifacts import Artifact, Draft, Workspace, build
+from reaseq.behavior.catalogue import Catalogue
 from reaseq.behavior.determinism import deterministic_torch
-from reaseq.behavior.grounding import Catalogue
 from reaseq.behavior.inference import Inferrer, View, Work, infer_resumably, rules_of
 from reaseq.config import RunConfig, digest
 from reaseq.data.dataset import Dataset, EventLog
