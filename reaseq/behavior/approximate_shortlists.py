@@ -27,8 +27,9 @@ LIST = 1024
 """Mean number of items of a list."""
 PROBED = 0.5
 """Share of the lists that is looked through for a shortlist."""
-FETCHED = 256
-"""Items fetched and scored exactly, besides as many as a log has."""
+FETCHED, ONE_OF = 256, 500
+"""Items fetched and scored exactly, besides as many as a log has: 256, or one of 500 of the catalogue, since the closer
+items lie together, the more of them compression confuses."""
 DRAWN = 4096
 """Draws by which the rest of the sum is estimated."""
 USERS = 4
@@ -51,6 +52,7 @@ class NearItems:
 
     def __init__(self, catalogue: Catalogue, posterior: Posterior, *, seed: int = 0, probed: float = PROBED):
         self.catalogue, self.posterior = catalogue, posterior
+        self._fetched = max(FETCHED, len(catalogue.items) // ONE_OF)
         vectors = _padded(catalogue.z, catalogue.log_prior[:, None] / posterior.scale)
         centroids, self._category, number = _cluster(vectors, catalogue.category.numpy(), seed)
         self._centroids = torch.from_numpy(centroids)
@@ -72,12 +74,12 @@ class NearItems:
         asked = latent.flatten(0, 1)
         query = _padded(asked, asked.new_ones(len(asked), 1))
         near = torch.from_numpy(query) @ self._centroids.T  # [n, lists]
-        number = FETCHED + int((known < len(self.catalogue.items)).sum(1).max())
+        number = self._fetched + int((known < len(self.catalogue.items)).sum(1).max())
         if fresh:
             own = held[:, self._category].repeat_interleave(slots, 0)
             found = [
                 self._fetch(asked, query, near.masked_fill(~own, -torch.inf), number),
-                self._fetch(asked, query, near.masked_fill(own, -torch.inf), FETCHED),
+                self._fetch(asked, query, near.masked_fill(own, -torch.inf), self._fetched),
             ]
         else:
             found = [self._fetch(asked, query, near, number)]

@@ -65,7 +65,7 @@ def ground(latent: Tensor, codes: Tensor, history: Tensor, shortlists: Shortlist
     """
     catalogue = shortlists.catalogue
     known = catalogue.position(history)
-    exact, held = _with_codes(codes, catalogue), _held(known, catalogue)
+    exact, held = _with_codes(codes, catalogue), held_categories(known, catalogue)
     candidates = _candidates(latent, exact, _once(known, catalogue), held, shortlists, rules)
     blocks = torch.arange(len(codes)).split(CHOSEN_AT_ONCE)
     parts = [_choose(Candidates(*(part[at] for part in candidates)), known[at], catalogue, rules) for at in blocks]
@@ -157,7 +157,7 @@ def _once(known: Tensor, catalogue: Catalogue) -> Tensor:
     return ordered
 
 
-def _held(known: Tensor, catalogue: Catalogue) -> Tensor:
+def held_categories(known: Tensor, catalogue: Catalogue) -> Tensor:
     """[B, categories], those that a behaviour has; `known` positions [B, N], C for none. Items without a category are
     of none that lacks: 0 is always held."""
     category = torch.cat([catalogue.category, catalogue.category.new_zeros(1)])
