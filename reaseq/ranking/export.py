@@ -126,14 +126,17 @@ def _strip(proto: onnx.ModelProto) -> None:
     """Drop what names files, versions of code or call stacks: it differs between machines and changes no score."""
     del proto.metadata_props[:]
     proto.doc_string = ""
-    proto.graph.doc_string = ""
-    del proto.graph.metadata_props[:]
-    for part in (*proto.graph.node, *proto.graph.value_info, *proto.graph.input, *proto.graph.output):
+    _strip_graph(proto.graph)
+
+
+def _strip_graph(graph: onnx.GraphProto) -> None:
+    for part in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
         del part.metadata_props[:]
         part.doc_string = ""
-    for initializer in proto.graph.initializer:
-        del initializer.metadata_props[:]
-        initializer.doc_string = ""
+    for node in graph.node:
+        for attribute in node.attribute:  # the branches of an If
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                _strip_graph(attribute.g)
 
 
 @contextlib.contextmanager
