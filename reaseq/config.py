@@ -254,6 +254,15 @@ class RankingConfig(Section):
     golden_requests: int = 16
     golden_candidates: int = 100
 
+    @model_validator(mode="after")
+    def _short_within_long(self) -> Self:
+        if self.long_history < self.short_history:
+            raise ValueError(
+                f"long_history is {self.long_history} and short_history {self.short_history}: the long history begins "
+                "with the short one and can't be shorter"
+            )
+        return self
+
 
 class BaselineConfig(Section):
     """DIN and its kin, the click-through baselines."""

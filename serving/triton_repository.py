@@ -28,8 +28,9 @@ TEMPLATE = Path(__file__).resolve().parent.parent / "model_repository" / MODEL_N
 
 Backend = Literal["python", "onnxruntime"]
 
-WARMUP = {"candidates": 200, "cold_index": 200}
-"""Sizes of dynamic dimensions in the warm-up request, a usual slate without new items; those of other inputs are 1."""
+WARMUP = {"candidates": 200, "cold_index": 200, "history": 50, "history_age": 50, "long_history": 100}
+"""Sizes of dynamic dimensions in the warm-up request: a usual slate without new items, for a user whose long history is
+searched. Those of other inputs are 1."""
 
 _TYPES = {"int64": "TYPE_INT64", "float32": "TYPE_FP32"}
 _ONNX_TYPES = {"tensor(int64)": "TYPE_INT64", "tensor(float)": "TYPE_FP32"}

@@ -18,14 +18,22 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reaseq.ranking.features import FeatureLimits, Tensors
-from reaseq.ranking.model import Candidates, ItemTable, Ranker, Users
+from reaseq.ranking.model import Candidates, ItemTable, Ranker, Users, either
 from reaseq.ranking.training import catalogue
 
 OPSET = 18
+GRAPH = 2
+"""Version of what is exported from the same weights: 2 takes user tensors of any length, 1 took padded ones."""
+TRACED = {"C": 3, "K": 2, "T": 4, "M": 5}
+"""Sizes of the dynamic axes while the graph is traced, on which nothing must depend: they differ, and none is 1."""
 
 
 class ServedRanker(nn.Module):
     """The ranker as a request sees it.
+
+    A request pays for what it holds: new items are encoded only if it brings any, and the long history is searched only
+    if it is longer than what is searched for. Row 0 of the new items is zeros (codes -1), an item of which nothing is
+    known, which the catalogue's row 0 is, too.
 
     Args:
         model: trained; used in evaluation mode on the CPU.
@@ -58,14 +66,24 @@ class ServedRanker(nn.Module):
         cold_codes: Tensor,
         cold_category: Tensor,
     ) -> Tensor:
-        cold = self.model.encode_cold(cold_vectors, cold_codes, cold_category)
-        new = (candidates == 0).unsqueeze(-1)
-        x = torch.where(new, F.embedding(cold_index, cold.x), F.embedding(candidates, self.x))
-        z = torch.where(new, F.embedding(cold_index, cold.z), F.embedding(candidates, self.z))
+        operands = (candidates, cold_index, cold_vectors, cold_codes, cold_category)
+        x, z = either(cold_vectors.shape[0] > 1, self._mixed, self._known, operands)
         shown = Candidates(x.unsqueeze(0), z.unsqueeze(0), self.rate[candidates].unsqueeze(0))  # rate of row 0 is 0
         users = Users(history, history_age, long_history, inferred, inferred_vectors, inferred_confidence, profile)
         logits = self.model.score(ItemTable(self.x, self.z, self.rate), users, shown)
         return torch.sigmoid(logits).squeeze(0)
+
+    def _known(self, candidates: Tensor, *_: Tensor) -> tuple[Tensor, Tensor]:
+        """Candidates of the catalogue; row 0 is an item of which nothing is known."""
+        return F.embedding(candidates, self.x), F.embedding(candidates, self.z)
+
+    def _mixed(
+        self, candidates: Tensor, index: Tensor, vectors: Tensor, codes: Tensor, category: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Candidates of which some are newer than the model."""
+        cold, (x, z) = self.model.encode_cold(vectors, codes, category), self._known(candidates)
+        new = (candidates == 0).unsqueeze(-1)
+        return torch.where(new, F.embedding(index, cold.x), x), torch.where(new, F.embedding(index, cold.z), z)
 
 
 def export_onnx(served: ServedRanker, limits: FeatureLimits) -> bytes:
@@ -76,11 +94,11 @@ def export_onnx(served: ServedRanker, limits: FeatureLimits) -> bytes:
         limits: shapes of the inputs.
     """
     specs = limits.specs()
-    dims = {"C": torch.export.Dim("C", min=1), "K": torch.export.Dim("K", min=1)}
+    traced = TRACED | {"H": served.model.spec.long_top + max(TRACED.values())}  # enough to trace the search
+    dims = {name: torch.export.Dim(name, min=1) for name in traced}
     shapes = {
         name: {axis: dims[size] for axis, size in enumerate(shape) if isinstance(size, str)} for name, _, shape in specs
     }
-    traced = {"C": 3, "K": 2}
     arguments = tuple(
         torch.zeros([traced[size] if isinstance(size, str) else size for size in shape], dtype=getattr(torch, dtype))
         for _, dtype, shape in specs
@@ -108,14 +126,17 @@ def _strip(proto: onnx.ModelProto) -> None:
     """Drop what names files, versions of code or call stacks: it differs between machines and changes no score."""
     del proto.metadata_props[:]
     proto.doc_string = ""
-    proto.graph.doc_string = ""
-    del proto.graph.metadata_props[:]
-    for part in (*proto.graph.node, *proto.graph.value_info, *proto.graph.input, *proto.graph.output):
+    _strip_graph(proto.graph)
+
+
+def _strip_graph(graph: onnx.GraphProto) -> None:
+    for part in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
         del part.metadata_props[:]
         part.doc_string = ""
-    for initializer in proto.graph.initializer:
-        del initializer.metadata_props[:]
-        initializer.doc_string = ""
+    for node in graph.node:
+        for attribute in node.attribute:  # the branches of an If
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                _strip_graph(attribute.g)
 
 
 @contextlib.contextmanager

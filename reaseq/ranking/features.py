@@ -7,6 +7,7 @@ can't drift apart. Numpy only: a request pays microseconds here.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -24,23 +25,27 @@ Tensors = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class FeatureLimits:
-    """Lengths of the model's fixed axes."""
+    """Greatest lengths of the model's axes."""
 
     short: int  # T, behaviours of the short history
     long: int  # H, behaviours that the long branch searches
     inferred: int  # M, inferred behaviours
     levels: int = 4  # L, codes of an item
+    trimmed: bool = False
+    """Whether a request's user axes end where its user's behaviours do, so that it pays for no padding. Graphs from
+    before this setting want them padded to the limits."""
 
     def specs(self) -> list[tuple[str, str, list[int | str]]]:
         """(name, numpy dtype, shape) of each model input, in the model's order; letters stand for dynamic axes."""
+        short, long, inferred = ("T", "H", "M") if self.trimmed else (self.short, self.long, self.inferred)
         return [
             ("candidates", "int64", ["C"]),
-            ("history", "int64", [1, self.short]),
-            ("history_age", "float32", [1, self.short]),
-            ("long_history", "int64", [1, self.long]),
-            ("inferred", "int64", [1, self.inferred]),
-            ("inferred_vectors", "float32", [1, self.inferred, VECTOR_DIM]),
-            ("inferred_confidence", "float32", [1, self.inferred]),
+            ("history", "int64", [1, short]),
+            ("history_age", "float32", [1, short]),
+            ("long_history", "int64", [1, long]),
+            ("inferred", "int64", [1, inferred]),
+            ("inferred_vectors", "float32", [1, inferred, VECTOR_DIM]),
+            ("inferred_confidence", "float32", [1, inferred]),
             ("profile", "float32", [1, len(PROFILE)]),
             ("cold_index", "int64", ["C"]),
             ("cold_vectors", "float32", ["K", VECTOR_DIM]),
@@ -92,8 +97,7 @@ class Vocabulary:
 
     def items(self, ids: Sequence[str]) -> np.ndarray:
         """Indices of the items, int64, 0 where unknown."""
-        get = self._items.get
-        return np.fromiter((get(name, 0) for name in ids), np.int64, len(ids))
+        return np.fromiter(map(self._items.get, ids, repeat(0)), np.int64, len(ids))
 
     def category(self, name: str) -> int:
         return self._categories.get(name, 0)
@@ -209,6 +213,7 @@ def assemble(
         _inferences(row, vocabulary),
         np.array([now], np.int64),
         limits,
+        limits.trimmed,
     )
     inputs |= _cold_items(candidates, index, vocabulary, limits, cold)
     return {name: inputs[name] for name, _, _ in limits.specs()}

@@ -1,7 +1,8 @@
 """The parts of the ranker's branches: similarity-aware attention, the similarity histogram and the gate.
 
 Shapes: U contexts, C candidates of each (a grid; at serving U = 1), T behaviours of a branch, D width of an item.
-Behaviours are shared by a context's candidates ([U, T, D]) or, after a search, each candidate's own ([U, C, T, D]).
+A context's candidates share its behaviours; which of them a search found for a candidate is a mask [U, C, T], since
+giving each candidate vectors of its own would cost more than weighing those that it doesn't use by zero.
 """
 
 import math
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 BINS = 22
+NEVER = -1e9  # a logit that leaves no weight
 
 
 class SemanticAttention(nn.Module):
@@ -32,31 +34,39 @@ class SemanticAttention(nn.Module):
     def forward(
         self,
         target: Tensor,  # [U, C, D]
-        behaviors: Tensor,  # [U, T, D] or [U, C, T, D]
+        behaviors: Tensor,  # [U, T, D]
         similarity: Tensor,  # [U, C, T] r
-        there: Tensor,  # [U, 1, T] or [U, C, T], 1.0 where there is a behaviour
+        there: Tensor,  # [U, 1, T], 1.0 where there is a behaviour
+        found: Tensor | None = None,  # [U, C, T] bool, which of them a candidate attends to; None: all
         age: Tensor | None = None,  # [U, T] log1p hours
         bias: Tensor | None = None,  # [U, T] added to the logits
     ) -> Tensor:  # [U, C, D]
-        hidden = self.query(target)
-        query = self.key(hidden) * self.scale
-        if behaviors.dim() == 3:
-            alpha = query @ behaviors.transpose(1, 2)
-        else:
-            alpha = (behaviors @ query.unsqueeze(-1)).squeeze(-1)
-        if age is not None and self.recency is not None:
-            alpha = alpha + self.recency(hidden) * age.unsqueeze(1)
+        alpha = self._products(target, behaviors, age)
         scaled = similarity / self.temperature
         logits = self.fusion[0] * alpha + self.fusion[1] * scaled + self.fusion[2] * alpha * scaled
-        if bias is not None:
-            logits = logits + bias.unsqueeze(1)
-        weights = torch.softmax(logits.masked_fill(there == 0, -1e9), dim=-1) * there
-        if behaviors.dim() == 3:
-            return weights @ behaviors
-        return (weights.unsqueeze(-2) @ behaviors).squeeze(-2)
+        absence = (1 - there) * NEVER
+        logits = logits + (absence if bias is None else absence + bias.unsqueeze(1))
+        if found is not None:
+            logits = logits.masked_fill(~found, NEVER)
+        # Where nothing is there at all, the softmax weighs padding, which is zeros.
+        return torch.softmax(logits, dim=-1) @ (behaviors * there.transpose(1, 2))
+
+    def _products(self, target: Tensor, behaviors: Tensor, age: Tensor | None) -> Tensor:
+        """α [U, C, T]. Its matrices are applied to whichever are fewer, targets or behaviours; an exported graph is for
+        requests, which hold many targets."""
+        if not (torch.compiler.is_exporting() or target.shape[1] > behaviors.shape[1]):
+            hidden = self.query(target)
+            alpha = (self.key(hidden) * self.scale) @ behaviors.transpose(1, 2)
+            return alpha if age is None or self.recency is None else alpha + self.recency(hidden) * age.unsqueeze(1)
+        keys = (behaviors @ self.key.weight) * self.scale  # [U, T, A]
+        offset = keys @ self.query.bias  # [U, T]
+        if age is not None and self.recency is not None:
+            keys = keys + age.unsqueeze(-1) * self.recency.weight
+            offset = keys @ self.query.bias + age * self.recency.bias
+        return target @ (keys @ self.query.weight).transpose(1, 2) + offset.unsqueeze(1)
 
 
-def similarity_histogram(similarity: Tensor, there: Tensor) -> Tensor:
+def similarity_counts(similarity: Tensor, there: Tensor) -> Tensor:
     """SimTier: how many behaviours lie at which similarity to the target (arXiv 2407.19467; MUSE, arXiv 2512.07216).
 
     Each r is shared between the two nearest of 22 centres that are spread evenly over [-1, 1], in proportion to its
@@ -68,7 +78,7 @@ def similarity_histogram(similarity: Tensor, there: Tensor) -> Tensor:
         there: [U, 1, T] or [U, C, T], 1.0 where there is a behaviour.
 
     Returns:
-        [U, C, 22] log(1 + count).
+        [U, C, 22] counts; the network reads log(1 + count).
     """
     place = ((similarity + 1) * ((BINS - 1) / 2)).clamp(0, BINS - 1)
     low = place.floor().clamp(max=BINS - 2)
@@ -76,8 +86,7 @@ def similarity_histogram(similarity: Tensor, there: Tensor) -> Tensor:
     lower = there - upper
     counts = torch.zeros(*similarity.shape[:-1], BINS, dtype=similarity.dtype, device=similarity.device)
     low = low.long()
-    counts = counts.scatter_add(-1, low, lower.expand_as(similarity)).scatter_add(-1, low + 1, upper)
-    return counts.log1p()
+    return counts.scatter_add(-1, low, lower.expand_as(similarity)).scatter_add(-1, low + 1, upper)
 
 
 class InferenceGate(nn.Module):

@@ -8,6 +8,7 @@ The design is this project's, from published parts: SA-TA and SimTier (MUSE, arX
 dropout for cold items (after SaviorRec, arXiv 2508.01375), a separate branch for generated behaviours behind a gate.
 """
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reaseq.ranking.features import PROFILE
-from reaseq.ranking.layers import BINS, InferenceGate, SemanticAttention, similarity_histogram
+from reaseq.ranking.layers import BINS, InferenceGate, SemanticAttention, similarity_counts
 from reaseq.schema import VECTOR_DIM
 
 
@@ -41,7 +42,11 @@ VARIANTS: dict[str, Fed] = {
 the same weights."""
 ID_STD = 0.05  # of fresh id embeddings
 RECENCY_TIE = 1e-6  # per place in the long history, so that among equally similar behaviours the recent ones are found
+FARTHEST = 8.0  # taken from the similarity of padding, so that it is found last
 PROFILE_SCALE = 1 / 8  # profile features are logarithms of counts and days, mostly below 8
+
+
+Pooled = tuple[Tensor, Tensor]  # of a branch: attention's [U, C, D] and the similarity histogram [U, C, 22]
 
 
 class RankerSpec(BaseModel):
@@ -93,7 +98,7 @@ class Users(NamedTuple):
 
     history: Tensor  # [U, T] int64
     history_age: Tensor  # [U, T]
-    long_history: Tensor  # [U, H] int64
+    long_history: Tensor  # [U, H] int64, H ≥ T; begins with `history`
     inferred: Tensor  # [U, M] int64
     inferred_vectors: Tensor  # [U, M, 128]
     inferred_confidence: Tensor  # [U, M]
@@ -217,36 +222,61 @@ class Ranker(nn.Module):
         """
         x, z, rate = candidates
         there = (users.history > 0).to(x.dtype).unsqueeze(1)
-        similarity = z @ F.embedding(users.history, table.z).transpose(1, 2)
-        short = self.short(x, F.embedding(users.history, table.x), similarity, there, age=users.history_age)
-        long, long_tiers = self._long(table, users.long_history, x, z)
+        similarity = z @ F.embedding(users.long_history, table.z).transpose(1, 2)
+        near = similarity[..., : users.history.shape[1]]
+        short = self.short(x, F.embedding(users.history, table.x), near, there, age=users.history_age)
+        counts = similarity_counts(near, there)
+        long, long_tiers = self._long(table, users, x, similarity, counts)
         inferred, inferred_tiers, inferred_there = self._inferred(table, users, x, z)
         confidence = (users.inferred_confidence * inferred_there).sum(-1) / inferred_there.sum(-1).clamp(min=1)
         omega = self.gate(short, inferred, confidence, there.sum((1, 2)).log1p())
         profile = (users.profile * PROFILE_SCALE).unsqueeze(1).expand(-1, x.shape[1], -1)
         parts = [x, short, short * x, long, long * x, inferred * omega]
-        parts += [similarity_histogram(similarity, there), long_tiers, inferred_tiers * omega, profile]
+        parts += [counts.log1p(), long_tiers, inferred_tiers * omega, profile]
         parts.append(rate.unsqueeze(-1))
         features = torch.cat(parts, dim=-1)
-        if valid is not None:
-            features, rate = features[valid], rate[valid]
-        return self.mlp(features).squeeze(-1) + self.wide * rate
+        if valid is None:
+            return self.mlp(features.flatten(0, 1)).view_as(rate) + self.wide * rate
+        return self.mlp(features[valid]).squeeze(-1) + self.wide * rate[valid]
 
-    def _long(self, table: ItemTable, history: Tensor, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        """The `long_top` behaviours most similar to each candidate → pooled [U, C, D] and histogram [U, C, 22]."""
+    def _long(
+        self, table: ItemTable, users: Users, x: Tensor, similarity: Tensor, recent: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The `long_top` behaviours most similar to each candidate → pooled [U, C, D] and histogram [U, C, 22].
+
+        `similarity` is [U, C, H], `recent` the histogram's counts [U, C, 22] of the short history, with which the long
+        one begins.
+        """
+        history, top, short = users.long_history, self.spec.long_top, users.history.shape[1]
         there = (history > 0).to(x.dtype).unsqueeze(1)
-        similarity = z @ F.embedding(history, table.z).transpose(1, 2)
-        if history.shape[1] <= self.spec.long_top:  # all of them are found
-            pooled = self.long(x, F.embedding(history, table.x), similarity, there)
-            return pooled, similarity_histogram(similarity, there)
-        ties = torch.arange(history.shape[1], device=x.device) * RECENCY_TIE
-        wanted = torch.where(there > 0, similarity - ties, -9.0)
-        place = wanted.topk(self.spec.long_top, dim=-1).indices
-        similarity = similarity.gather(-1, place)
-        items = history.unsqueeze(1).expand(-1, x.shape[1], -1).gather(-1, place)
-        there = (items > 0).to(x.dtype)
-        pooled = self.long(x, F.embedding(items, table.x), similarity, there)
-        return pooled, similarity_histogram(similarity, there)
+        if not torch.compiler.is_exporting() and x.shape[1] * top < history.shape[1]:
+            return self._search_for_few(table, history, x, similarity, there)
+
+        def take_all(x: Tensor, behaviors: Tensor, similarity: Tensor, there: Tensor, recent: Tensor) -> Pooled:
+            older = similarity_counts(similarity[..., short:], there[..., short:])
+            return self.long(x, behaviors, similarity, there), (recent + older).log1p()
+
+        operands = (x, F.embedding(history, table.x), similarity, there, recent)
+        return either(history.shape[1] > top, self._search, take_all, operands)
+
+    def _search(self, x: Tensor, behaviors: Tensor, similarity: Tensor, there: Tensor, recent: Tensor) -> Pooled:
+        """For many candidates: each attends to the whole history, behind a mask of what was found for it."""
+        wanted = wish(similarity, there)
+        nearest = wanted.topk(self.spec.long_top, dim=-1, sorted=False)
+        found = wanted >= nearest.values.amin(-1, keepdim=True)
+        counts = similarity_counts(*granted(*nearest))
+        return self.long(x, behaviors, similarity, there, found), counts.log1p()
+
+    def _search_for_few(
+        self, table: ItemTable, history: Tensor, x: Tensor, similarity: Tensor, there: Tensor
+    ) -> Pooled:
+        """For fewer candidates than would fill the history with what they find: each gets vectors of its own."""
+        nearest = wish(similarity, there).topk(self.spec.long_top, dim=-1, sorted=False)
+        similarity, there = granted(*nearest)
+        items = history.unsqueeze(1).expand(-1, x.shape[1], -1).gather(-1, nearest.indices)
+        behaviors = F.embedding(items.flatten(0, 1), table.x)
+        target, near, held = (part.flatten(0, 1).unsqueeze(1) for part in (x, similarity, there))
+        return self.long(target, behaviors, near, held).view_as(x), similarity_counts(similarity, there).log1p()
 
     def _inferred(self, table: ItemTable, users: Users, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Pooled inferred behaviours [U, C, D], their histogram [U, C, 22] and which there are [U, M].
@@ -260,7 +290,27 @@ class Ranker(nn.Module):
         similarity = z @ vectors.transpose(1, 2)
         bias = self.beta * torch.where(there > 0, users.inferred_confidence, 1.0).clamp(min=1e-6).log()
         pooled = self.inferred(x, behaviors, similarity, there.unsqueeze(1), bias=bias)
-        return pooled, similarity_histogram(similarity, there.unsqueeze(1)), there
+        return pooled, similarity_counts(similarity, there.unsqueeze(1)).log1p(), there
+
+
+def wish(similarity: Tensor, there: Tensor) -> Tensor:
+    """What a search sorts by, [U, C, H]: similarity, then recency; padding comes last."""
+    ties = torch.arange(similarity.shape[-1], device=similarity.device) * RECENCY_TIE
+    return similarity - (ties + (1 - there) * FARTHEST)
+
+
+def granted(wished: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
+    """Of what a search found, [U, C, k] each: `similarity`, and `there`, which is 0.0 at padding."""
+    return wished + place * RECENCY_TIE, (wished > -FARTHEST / 2).to(wished.dtype)
+
+
+def either(
+    condition: bool, then: Callable[..., Any], otherwise: Callable[..., Any], operands: tuple[Tensor, ...]
+) -> Any:
+    """`then(*operands)` or `otherwise(*operands)`; an exported graph holds both and chooses by its inputs' shapes."""
+    if torch.compiler.is_exporting():
+        return torch.cond(condition, then, otherwise, operands)
+    return (then if condition else otherwise)(*operands)
 
 
 def build_ranker(spec: RankerSpec, seed: int, tables: dict[str, Any]) -> Ranker:

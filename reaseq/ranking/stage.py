@@ -21,7 +21,7 @@ from reaseq.parallel import Ranks
 from reaseq.ranking.batches import Contexts, Epochs
 from reaseq.ranking.bundle import CURVE, GOLDEN, MODEL, SPEC, VOCABULARY, WEIGHTS, onnx_session
 from reaseq.ranking.errors import RankingError
-from reaseq.ranking.export import ServedRanker, export_onnx, largest_difference
+from reaseq.ranking.export import GRAPH, ServedRanker, export_onnx, largest_difference
 from reaseq.ranking.features import FeatureLimits, Tensors
 from reaseq.ranking.golden import golden_requests
 from reaseq.ranking.inferences import InferenceTable
@@ -82,7 +82,7 @@ def train_ranker(
         out,
         kind="ranker",
         name=f"ranker_{variant}",
-        config=config.part("ranking") | {"variant": variant, "device": config.device},
+        config=config.part("ranking") | {"variant": variant, "device": config.device, "graph": GRAPH},
         inputs={"dataset": dataset, "item_vectors": item_vectors, "inferred_behaviors": inferred_behaviors},
         write=write,
         workspace=workspace,
@@ -154,7 +154,11 @@ def prepare(
     device = training_device(config)
     settings = config.ranking
     limits = FeatureLimits(
-        settings.short_history, settings.long_history, _inferred_width(inferred), vectors.codes.shape[1]
+        settings.short_history,
+        settings.long_history,
+        _inferred_width(inferred),
+        vectors.codes.shape[1],
+        trimmed=True,
     )
     table = InferenceTable.read(inferred, data, settings.lag_hours, cache)
     contexts = Contexts(data.log, data.category_index, table if VARIANTS[variant].inferences else None, limits)

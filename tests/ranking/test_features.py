@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -165,6 +166,20 @@ def test_inputs_have_the_names_types_and_shapes_of_the_contract(vocabulary: Voca
     for name, dtype, shape in LIMITS.specs():
         assert inputs[name].dtype == np.dtype(dtype), name
         assert inputs[name].shape == tuple(sizes.get(size, size) for size in shape), name
+
+
+def test_trimmed_inputs_end_where_a_user_s_behaviours_do_and_hold_the_same(vocabulary: Vocabulary) -> None:
+    limits = replace(LIMITS, trimmed=True)
+    assert {size for _, _, shape in limits.specs() for size in shape if isinstance(size, str)} == set("CKTHM")
+    for user, length in ((None, 1), (row_of(2), 2)):
+        padded, trimmed = (
+            assemble(user, ["i3"], now=NOW, vocabulary=vocabulary, limits=each, cold={}) for each in (LIMITS, limits)
+        )
+        assert trimmed["history"].shape == trimmed["history_age"].shape == trimmed["long_history"].shape == (1, length)
+        for name, values in trimmed.items():
+            part = tuple(slice(size) for size in values.shape)
+            np.testing.assert_array_equal(padded[name][part], values)
+            assert np.count_nonzero(padded[name]) == np.count_nonzero(values)
 
 
 def test_cold_rows_begin_at_one_and_unknown_candidates_point_at_zeros(vocabulary: Vocabulary) -> None:

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reaseq.ranking.layers import BINS, SemanticAttention, similarity_histogram
-from reaseq.ranking.model import VARIANTS, Ranker, RankerSpec, Users, build_ranker
+from reaseq.ranking.layers import BINS, SemanticAttention, similarity_counts
+from reaseq.ranking.model import VARIANTS, ItemTable, Ranker, RankerSpec, Users, build_ranker
 
 ITEMS, UNSEEN = 30, 27
 SPEC = RankerSpec(
@@ -58,10 +58,11 @@ def users(history: int, long: int, inferred: int, pad: int = 0, seed: int = 0) -
         width = [(0, 0), (0, pad)] + [(0, 0)] * (values.ndim - 2)
         return torch.from_numpy(np.pad(values, width))
 
+    items = rng.integers(1, ITEMS + 1, (1, long))
     return Users(
-        history=padded(rng.integers(1, ITEMS + 1, (1, history))),
+        history=padded(items[:, :history]),
         history_age=padded(rng.random((1, history)).astype(np.float32)),
-        long_history=padded(rng.integers(1, ITEMS + 1, (1, long))),
+        long_history=padded(items),
         inferred=padded(rng.integers(1, ITEMS + 1, (1, inferred))),
         inferred_vectors=padded(rng.normal(size=(1, inferred, 128)).astype(np.float32) / 11),
         inferred_confidence=padded(rng.random((1, inferred)).astype(np.float32)),
@@ -169,14 +170,33 @@ def test_variant_bare_sees_nothing_of_an_item_but_its_id() -> None:
     torch.testing.assert_close(new.x, bare.encode(torch.tensor([UNSEEN, UNSEEN])).x)
 
 
-def test_the_long_branch_finds_the_most_similar_behaviours() -> None:
-    model, facts, names = ranker(), tables(), [1, 2, 3]
-    who = users(2, 12, 1)
-    history = who.long_history[0].numpy()
-    for item in names:
-        nearest = np.argsort(-(facts["z"][history] @ facts["z"][item]) + 1e-6 * np.arange(12))[:4]
-        found = who._replace(long_history=torch.from_numpy(history[nearest][None]))
-        np.testing.assert_allclose(score(model, found, [item]), score(model, who, [item]), atol=1e-6)
+@pytest.mark.parametrize("names", [[1, 2, 3], [1, 2, 3, 4, 5, 6]])  # few candidates, and many, are searched for apart
+def test_the_long_branch_finds_the_most_similar_behaviours(names: list[int]) -> None:
+    model, facts, history = ranker(), tables(), np.random.default_rng(0).integers(1, ITEMS + 1, 16)
+    with torch.no_grad():
+        table = model.encode(torch.arange(ITEMS + 1))
+    for place, item in enumerate(names):
+        nearest = history[np.argsort(-(facts["z"][history] @ facts["z"][item]) + 1e-6 * np.arange(16))[:4]]
+        searched, alone = (_long(model, table, seen, names) for seen in (history, nearest))
+        for found, expected in zip(searched, alone, strict=True):
+            torch.testing.assert_close(found[:, place], expected[:, place], atol=1e-6, rtol=1e-5)
+
+
+def _long(model: Ranker, table: ItemTable, history: np.ndarray, names: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+    """The long branch of a user with this history, of which the latest two are the short one."""
+    who = users(2, 2, 1)._replace(
+        history=torch.from_numpy(history[None, :2]), long_history=torch.from_numpy(history[None])
+    )
+    shown = table.candidates(torch.tensor([names]))
+    similarity = shown.z @ table.z[who.long_history].transpose(1, 2)
+    with torch.no_grad():
+        return model._long(table, who, shown.x, similarity, similarity_counts(similarity[..., :2], torch.ones(1, 1, 2)))
+
+
+def test_a_search_among_padding_finds_only_what_is_there() -> None:
+    model, two, padded = ranker(), users(2, 2, 1), users(2, 2, 1, pad=40)
+    for names in ([1, 2], list(range(1, 20))):
+        np.testing.assert_allclose(score(model, padded, names), score(model, two, names), atol=1e-6)
 
 
 def test_the_gate_starts_nearly_closed_and_confidence_weighs_attention() -> None:
@@ -197,14 +217,25 @@ def test_the_gate_starts_nearly_closed_and_confidence_weighs_attention() -> None
     torch.testing.assert_close(pooled, alone, atol=1e-3, rtol=1e-3)
 
 
-def test_attention_over_shared_and_own_behaviours_agree() -> None:
+def test_attention_is_the_same_from_either_side() -> None:
+    torch.manual_seed(0)
+    attention = SemanticAttention(6, 4, 0.1, aged=True)
+    target, behaviors = torch.randn(2, 7, 6), torch.randn(2, 5, 6)
+    similarity, there, age = torch.rand(2, 7, 5), (torch.rand(2, 1, 5) > 0.3).float(), torch.rand(2, 5)
+    many = attention(target, behaviors, similarity, there, age=age)
+    few = attention(target[:, :3], behaviors, similarity[:, :3], there, age=age)
+    torch.testing.assert_close(few, many[:, :3])
+
+
+def test_attention_over_what_was_found_is_attention_over_it_alone() -> None:
     torch.manual_seed(0)
     attention = SemanticAttention(6, 4, 0.1)
-    target, behaviors = torch.randn(2, 3, 6), torch.randn(2, 5, 6)
-    similarity, there = torch.rand(2, 3, 5), (torch.rand(2, 1, 5) > 0.3).float()
-    own = behaviors.unsqueeze(1).expand(2, 3, 5, 6)
+    target, behaviors, similarity = torch.randn(1, 1, 6), torch.randn(1, 5, 6), torch.rand(1, 1, 5)
+    found = torch.tensor([[[True, False, True, True, False]]])
+    kept = found[0, 0]
+    masked = attention(target, behaviors, similarity, torch.ones(1, 1, 5), found)
     torch.testing.assert_close(
-        attention(target, own, similarity, there.expand(2, 3, 5)), attention(target, behaviors, similarity, there)
+        masked, attention(target, behaviors[:, kept], similarity[..., kept], torch.ones(1, 1, 3))
     )
 
 
@@ -213,7 +244,7 @@ def test_attention_over_shared_and_own_behaviours_agree() -> None:
 def test_the_histogram_counts_every_behaviour_once_and_no_padding(values: list[float], pad: int) -> None:
     similarity = torch.tensor([[values + [0.3] * pad]], dtype=torch.float32)
     there = torch.tensor([[[1.0] * len(values) + [0.0] * pad]])
-    counts = similarity_histogram(similarity, there).expm1()
+    counts = similarity_counts(similarity, there)
     assert counts.shape == (1, 1, BINS)
     assert (counts >= 0).all()
     assert abs(float(counts.sum()) - len(values)) < 1e-3
@@ -224,8 +255,8 @@ def test_the_histogram_counts_every_behaviour_once_and_no_padding(values: list[f
 def test_a_tiny_change_of_similarity_changes_the_histogram_little() -> None:
     there = torch.ones(1, 1, 1)
     for value in torch.linspace(-1, 1, 200):
-        moved = similarity_histogram((value + 1e-6).view(1, 1, 1).clamp(-1, 1), there)
-        assert (moved - similarity_histogram(value.view(1, 1, 1), there)).abs().max() < 1e-4
+        moved = similarity_counts((value + 1e-6).view(1, 1, 1).clamp(-1, 1), there)
+        assert (moved - similarity_counts(value.view(1, 1, 1), there)).abs().max() < 1e-4
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from reaseq.errors import ArtifactError
 from reaseq.ranking import Bundle, RankingError, assemble
 from reaseq.ranking.batches import Batch
 from reaseq.ranking.export import ServedRanker, largest_difference
-from reaseq.ranking.features import ColdItem
+from reaseq.ranking.features import ColdItem, UserRow
 from reaseq.ranking.scoring import load_ranker
 from reaseq.ranking.stage import train_ranker
 from reaseq.ranking.training import CHECKPOINT, Trainer
@@ -81,6 +82,31 @@ def test_the_exported_ranker_takes_any_number_of_candidates_and_cold_rows(bundle
         scores = bundle.score(inputs)
         assert scores.shape == (known + new,)
         assert largest_difference(served, inputs, scores) <= 1e-5
+
+
+@pytest.mark.parametrize("events", [0, 1, 4, 5, 6, 7, 12, 30])  # the short history holds 6, a search finds 4 of 12
+@pytest.mark.parametrize("size", [1, 40])
+def test_the_exported_ranker_takes_histories_of_any_length(bundle: Bundle, events: int, size: int) -> None:
+    served, items = ServedRanker(load_ranker(bundle)).eval(), bundle.vocabulary.item_ids
+    rng = np.random.default_rng(events)
+    user = UserRow([items[place] for place in rng.integers(60, size=events)], list(range(events, 0, -1)))
+    names = [items[place] for place in rng.integers(60, size=size)]
+    fitting, padded = (
+        assemble(user, names, now=events + 1, vocabulary=bundle.vocabulary, limits=limits, cold={})
+        for limits in (bundle.limits, replace(bundle.limits, trimmed=False))
+    )
+    scores = bundle.score(fitting)
+    assert fitting["long_history"].shape == (1, min(max(events, 1), 12)) and padded["long_history"].shape == (1, 12)
+    assert largest_difference(served, fitting, scores) <= 1e-5
+    np.testing.assert_allclose(bundle.score(padded), scores, rtol=0, atol=1e-5)
+
+
+def test_room_for_new_items_that_a_request_does_not_bring_changes_no_score(bundle: Bundle) -> None:
+    names = ["nobody", *bundle.vocabulary.item_ids[:5]]
+    inputs = assemble(None, names, now=0, vocabulary=bundle.vocabulary, limits=bundle.limits, cold={})
+    names = ("cold_vectors", "cold_codes", "cold_category")
+    roomy = inputs | {name: np.concatenate([inputs[name]] * 2) for name in names}
+    np.testing.assert_allclose(bundle.score(roomy), bundle.score(inputs), rtol=0, atol=1e-6)
 
 
 def test_a_new_item_scores_as_if_it_had_been_in_the_catalogue_unseen(full: Artifact, world: World) -> None:

@@ -26,9 +26,8 @@ print(parsed.backend, parsed.max_batch_size, len(parsed.input), len(parsed.model
 
 def test_the_reference_configuration_is_that_of_the_base_preset() -> None:
     base = config.load("base")
-    limits = FeatureLimits(
-        base.ranking.short_history, base.ranking.long_history, base.behavior.inferred, base.representation.levels
-    )
+    sizes = base.ranking.short_history, base.ranking.long_history, base.behavior.inferred, base.representation.levels
+    limits = FeatureLimits(*sizes, trimmed=True)
     generated = config_pbtxt(request_tensors(limits), [TensorSpec("scores", "TYPE_FP32", (-1,))], "python", "")
     assert generated == (TEMPLATE / "config.pbtxt").read_text()
 
