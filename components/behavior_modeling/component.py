@@ -24,5 +24,5 @@ def behavior_modeling(
     from reaseq.behavior.stage import fit_denoiser
 
     with opened("behavior_modeling", config, workspace, dataset=dataset, item_vectors=item_vectors) as stage:
-        out = Path(denoiser.path)
-        describe(denoiser, fit_denoiser(stage.config, **stage.inputs, out=out, workspace=stage.workspace))
+        inputs = (stage.inputs["dataset"], stage.inputs["item_vectors"])
+        describe(denoiser, fit_denoiser(stage.config, *inputs, Path(denoiser.path), stage.workspace))

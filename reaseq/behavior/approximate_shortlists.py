@@ -12,6 +12,7 @@ for as much prior as the next. Its error moves all confidences of a slot alike.
 """
 
 import math
+from typing import Any
 
 import faiss
 import numpy as np
@@ -56,7 +57,7 @@ class NearItems:
         vectors = _padded(catalogue.z, catalogue.log_prior[:, None] / posterior.scale)
         centroids, self._category, number = _cluster(vectors, catalogue.category.numpy(), seed)
         self._centroids = torch.from_numpy(centroids)
-        self._index = _index(vectors, centroids, number, seed)
+        self._index: Any = _index(vectors, centroids, number, seed)  # faiss's stubs tell of C++, not of Python
         self._index.nprobe = math.ceil(probed * len(centroids))
         order = torch.from_numpy(number.argsort(kind="stable"))
         drawn, weight = _draw(catalogue.log_prior[order].double() / posterior.temperature, seed)
@@ -123,7 +124,8 @@ def _padded(vectors: Tensor, last: Tensor) -> np.ndarray:
 
 def _cluster(vectors: np.ndarray, category: np.ndarray, seed: int) -> tuple[np.ndarray, Tensor, np.ndarray]:
     """Centroids [lists, width], the category int64 [lists] of each list, and the list int64 [C] of each item."""
-    centroids, categories = [], []
+    centroids: list[Any] = []
+    categories: list[int] = []
     number = np.zeros(len(vectors), np.int64)
     with faiss_threads(1):
         for each in np.unique(category):
