@@ -390,3 +390,13 @@ def load(preset: str, *, seed: int = 0, overrides: Mapping[str, Any] | None = No
 def digest(value: Any) -> str:
     """sha256 (hex) of the canonical JSON of `value`."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def with_defaults(tree: Json) -> Json:
+    """The JSON of a `RunConfig`, with what it leaves out because it came later and has its default."""
+    whole = dict(tree)
+    for name, field in RunConfig.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, Section) and name in tree:
+            whole[name] = {each: kind.model_fields[each].default for each in kind.later} | tree[name]
+    return whole

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
-from reaseq.config import load
+from reaseq.config import load, with_defaults
 from reaseq.evaluation import figures, pages
 from reaseq.evaluation.claims.judgements import ARMS
 from reaseq.evaluation.claims.table import COLUMNS
@@ -59,6 +59,10 @@ def html(results: Sequence[Json]) -> str:
 
 def _view(results: Sequence[Json]) -> dict[str, Any]:
     studies = [_study(result) for result in results]
+    for study in studies:
+        alike = sum(other["dataset"] == study["dataset"] for other in studies) > 1
+        settings = [f"{name.split('.')[-1]} {value}" for name, value in _settings(study)] or ["preset"]
+        study["name"] = f"{study['dataset']}, {', '.join(settings)}" if alike else study["dataset"]
     verdicts = [
         (claim, WORDS[claim], [study["verdicts"].get(claim, _NONE) for study in studies])
         for claim in ORDER
@@ -98,7 +102,7 @@ def _command(result: Json) -> str:
 def _settings(result: Json) -> list[tuple[str, str]]:
     """What the study's configuration says otherwise than its preset; of what only one of them knows nothing is said."""
     preset = portable_config(load(result["preset"], seed=result["asset_seed"]))
-    told, plain = _flat(result["config"]), _flat(preset)
+    told, plain = _flat(with_defaults(result["config"])), _flat(with_defaults(preset))
     return [(name, _written(told[name])) for name in told if name in plain and told[name] != plain[name]]
 
 

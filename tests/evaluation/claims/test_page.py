@@ -60,6 +60,18 @@ def test_the_command_says_what_was_set_otherwise_than_in_the_preset() -> None:
     assert "--seeds 2 --only C1 --set ranking.hidden=[8,4] --set ranking.epochs=3`" in text
 
 
+def test_what_a_configuration_leaves_out_is_told_where_the_preset_has_it() -> None:
+    config = portable_config(load("tiny", overrides={"representation.title_dim": 0}))
+    text = page.markdown([results("synthetic") | {"config": config}])
+    assert "--only C1 --set representation.title_dim=0`" in text
+
+
+def test_two_studies_of_one_dataset_are_told_apart_by_their_settings() -> None:
+    config = portable_config(load("tiny", overrides={"ranking.epochs": 3}))
+    text = page.markdown([results("ml-100k"), results("synthetic"), results("synthetic") | {"config": config}])
+    assert "| ml-100k | synthetic, preset | synthetic, epochs 3 |" in text
+
+
 def test_markdown_tables_are_whole() -> None:
     text = page.markdown([results("synthetic"), results("ml-100k")])
     lines = text.splitlines()
