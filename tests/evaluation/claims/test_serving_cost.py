@@ -112,7 +112,7 @@ def test_the_lean_network_reads_neither_vectors_nor_inferences_nor_the_long_hist
 def _scores(exported, limits, value):
     """Of candidates 1 … 3, with everything that the assets feed set to `value`."""
     session = onnx_session(exported)
-    sizes = {"C": 3, "K": 1}
+    sizes = {"C": 3, "K": 1, "T": limits.short, "H": limits.long, "M": limits.inferred}
     fed = {}
     for name, dtype, shape in limits.specs():
         fed[name] = np.zeros([sizes.get(size, size) for size in shape], dtype)
