@@ -6,7 +6,15 @@ from hypothesis import strategies as st
 
 from reaseq.behavior import grounding, shortlists
 from reaseq.behavior.catalogue import Catalogue, Posterior, score_catalogue
-from reaseq.behavior.grounding import Floors, Rules, _candidates, _held, _with_codes, consistency_floors, ground
+from reaseq.behavior.grounding import (
+    Floors,
+    Rules,
+    _candidates,
+    _with_codes,
+    consistency_floors,
+    ground,
+    held_categories,
+)
 from reaseq.behavior.shortlists import WholeCatalogue
 from tests.behavior.toys import LEVELS, SIZE, toy_categories, toy_tables
 
@@ -33,7 +41,7 @@ def _listed(
     latent: torch.Tensor, codes: torch.Tensor, history: torch.Tensor, catalogue: Catalogue, rules: Rules
 ) -> tuple[torch.Tensor, torch.Tensor]:
     known, whole = catalogue.position(history), WholeCatalogue(catalogue, SURE)
-    found = _candidates(latent, _with_codes(codes, catalogue), known, _held(known, catalogue), whole, rules)
+    found = _candidates(latent, _with_codes(codes, catalogue), known, held_categories(known, catalogue), whole, rules)
     return found.items, found.score
 
 
