@@ -63,5 +63,5 @@ imports: setup-dev  ## The import contract (who may import whom)
 compile: setup  ## Compile the pipeline to pipelines/compiled/
 	@$(BIN)/python -m pipelines.compile
 
-clean:  ## Remove caches and local runs
+clean:  ## Remove caches and all of runs/: results, MLflow's store, cached LLM answers
 	@rm -rf runs .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

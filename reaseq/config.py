@@ -5,7 +5,7 @@ what it sets stands in `reaseq.presets`:
 
     tiny   seconds on a laptop; tests and the demo
     small  real public data on 2 cores within the hour
-    base   one GPU, the sizes of the method document
+    base   one GPU; the defaults below
     large  several GPUs
 
 A preset is a set of overrides over the defaults below, and the defaults are those of `base`.

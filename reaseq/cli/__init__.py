@@ -6,6 +6,7 @@ reaseq bench    inferred behaviours, measured: what they recover, whose they are
 reaseq refresh  infer behaviours again for the users who need it, into the run's feature store
 reaseq serve    Triton and the KServe transformer for a run, on loopback
 reaseq rank     rank candidates for one user
+reaseq golden   a golden request of the model, as a body for Triton, and the scores it must get
 reaseq show     an item's knowledge and neighbours; a user's timeline with the inferred behaviours; those of a whole run
 reaseq ui       MLflow's pages, and where the newest report is
 """

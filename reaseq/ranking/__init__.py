@@ -1,4 +1,4 @@
-"""The ranker: three-branch CTR model, its features, its one-epoch trainer and the bundle that serving loads.
+"""The ranker: three-branch CTR model, its features, its trainer and the bundle that serving loads.
 
     features   user rows and candidates → the model's input tensors; one function, used offline and online (numpy only)
     bundle     an exported ranker: vocabulary, limits, ONNX session, golden requests (no torch)

@@ -19,7 +19,7 @@ from reaseq import progress
 from reaseq.artifacts import Artifact, Workspace, open_artifact
 from reaseq.behavior.decoder_stage import fit_decoder
 from reaseq.behavior.stage import fit_denoiser, infer_behaviors
-from reaseq.config import Json, RunConfig
+from reaseq.config import Json, RunConfig, digest, load
 from reaseq.data.dataset import Dataset
 from reaseq.data.stage import ingest
 from reaseq.evaluation.claims import beyond_log, judgements, reasoning
@@ -257,5 +257,9 @@ def _trained_on(trained: dict[str, list[Artifact]]) -> list[Json]:
 
 
 def results_path(folder: Path, config: RunConfig) -> Path:
-    """Where a study's results are kept."""
-    return folder / f"{config.data.dataset}-{config.preset}.json"
+    """Where a study's results are kept: by dataset and preset, and by a digest of what is set otherwise, so that a study
+    under other settings does not replace the preset's."""
+    name = f"{config.data.dataset}-{config.preset}"
+    told = portable_config(config)
+    preset = portable_config(load(config.preset, overrides={"data.dataset": config.data.dataset}))
+    return folder / (f"{name}.json" if told == preset else f"{name}-{digest(told)[:8]}.json")

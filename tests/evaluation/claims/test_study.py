@@ -8,7 +8,7 @@ import pytest
 
 from reaseq.artifacts import Workspace
 from reaseq.config import RunConfig, load
-from reaseq.evaluation.claims.study import run_study
+from reaseq.evaluation.claims.study import results_path, run_study
 from reaseq.evaluation.errors import EvaluationError
 
 SMALL: dict[str, Any] = {
@@ -56,3 +56,16 @@ def test_unknown_claims_and_no_seeds_are_refused_before_any_work(config: RunConf
     with pytest.raises(EvaluationError, match="0 seeds"):
         run_study(config, seeds=[], claims=["C1"], workspace=workspace, workers=1)
     assert not workspace.root.exists()
+
+
+def test_a_study_under_other_settings_has_a_file_of_its_own(config: RunConfig) -> None:
+    folder, plain = Path("claims"), load("tiny", overrides={"data.dataset": "files", "data.source": "/shop"})
+    assert results_path(folder, plain) == folder / "files-tiny.json"
+    others = [
+        config,
+        config.model_copy(update={"seed": 1}),
+        load("tiny", seed=1),
+        load("tiny", overrides=SMALL | {"threads": 3}),
+    ]
+    assert len({results_path(folder, each) for each in others}) == 4
+    assert all(path.name.startswith("synthetic-tiny-") for path in (results_path(folder, each) for each in others))
