@@ -115,8 +115,8 @@ def recall(frozen: dict[str, Any], assets: Path, device: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="sampling-") as folder:
         for seed in frozen["seeds"]:
             least = config.load("base").behavior.min_events
-            snapshot, cut = int(data.test_start), int(denoiser.facts["cut"])
-            hidden = hide(data, cut=cut, snapshot=snapshot, users=frozen["users"], least=least, seed=seed)
+            snapshot = int(data.test_start)
+            hidden = hide(data, snapshot=snapshot, users=frozen["users"], least=least, seed=seed)
             for name, refresh in ((KEPT, frozen["refresh"]), (RECOMPUTED, 1)):
                 run = config.load("base", overrides=given | {"behavior.cache_refresh": refresh})
                 inferred = infer_hidden(

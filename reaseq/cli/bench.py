@@ -11,7 +11,7 @@ from reaseq.cli.settings import configured, parse_settings
 from reaseq.config import RunConfig
 from reaseq.errors import ReaSeqError
 from reaseq.evaluation.claims import page
-from reaseq.evaluation.claims.study import Made, run_study
+from reaseq.evaluation.claims.study import Made, run_study, study_name
 from reaseq.evaluation.inference_speed import inference_speed
 from reaseq.evaluation.provenance import versions
 
@@ -39,7 +39,7 @@ def measure(
         raise UnknownBenchError(f"bench {what!r} is unknown; choose one of: {', '.join((*CLAIMS, SPEED))}.")
     config = configured(dataset, source, preset, seed, parse_settings(settings))
     console.out.print(f"[bold]ReaSeq[/] bench {what} on {dataset}, preset {preset}\n")
-    stem = runs / "bench" / f"{dataset}-{preset}-{what}"
+    stem = runs / "bench" / f"{study_name(config)}-{what}"
     stem.parent.mkdir(parents=True, exist_ok=True)
     made = _speed(config, runs, users, stem) if what == SPEED else _claim(config, runs, what, seeds, stem)
     console.out.print()

@@ -8,7 +8,7 @@ from reaseq.cli import console
 from reaseq.cli.runs import workspace
 from reaseq.cli.settings import configured, parse_settings
 from reaseq.evaluation.claims import page
-from reaseq.evaluation.claims.study import CLAIMS, results_path, run_study
+from reaseq.evaluation.claims.study import CLAIMS, run_study, study_name
 
 MARKDOWN, HTML = "reproduction.md", "reproduction.html"
 
@@ -42,7 +42,7 @@ def study(
         given=assets.resolve() if assets else None,
     )
     folder = runs / "claims"
-    path = results_path(folder, config)
+    path = folder / f"{study_name(config)}.json"
     folder.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
     results = [json.loads(each.read_text()) for each in sorted(folder.glob("*.json"))]

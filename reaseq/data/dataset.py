@@ -41,11 +41,11 @@ class EventLog:
 
     def only_train(self) -> "EventLog":
         """Events of the training split; every user keeps its index."""
-        return self._where(self.train)
+        return self.only(self.train)
 
     def before(self, timestamp: int) -> "EventLog":
         """Events strictly before the moment (µs); every user keeps its index."""
-        return self._where(self.timestamps < timestamp)
+        return self.only(self.timestamps < timestamp)
 
     def user_index(self, ids: Sequence[str] | np.ndarray | pa.ChunkedArray) -> np.ndarray:
         """[N] int64 indices of the users, -1 where unknown."""
@@ -56,7 +56,8 @@ class EventLog:
         place = _find(self.action_names, pa.array(names, pa.string()), -1).astype(np.int8)
         return replace(self, actions=place[self.actions], action_names=tuple(names))
 
-    def _where(self, kept: np.ndarray) -> "EventLog":
+    def only(self, kept: np.ndarray) -> "EventLog":
+        """The events marked in `kept` bool [E]; every user keeps its index."""
         running = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)
         return EventLog(
             user_ids=self.user_ids,

@@ -50,7 +50,7 @@ NEW_ITEMS = 0.9
 HIDDEN, BEYOND, FUTURE = "a hidden category", "behaviours beyond the log", "the user's future"
 _FROZEN = (
     "One denoiser, frozen: seeds draw the users, the category hidden from each and the sampler's noise. It was fitted "
-    "on events before its cut; only items first taken after that count."
+    "on events before its cut, item vectors on those of training; only items first taken after training count."
 )
 _READY = (
     "Inferences as the pipeline made them, so that seeds draw users, ties and who gets whose inferences, but no noise "
@@ -83,7 +83,6 @@ class _Probe:
     def hidden(self, seed: int) -> Hidden:
         return hide(
             self.data,
-            cut=int(self.assets.denoiser.facts["cut"]),
             snapshot=self.snapshot,
             users=self.users,
             least=self.config.behavior.min_events,
@@ -120,7 +119,7 @@ class _Probe:
     def why_nothing_is_hidden(self) -> str:
         if not self.data.category_names:
             return "its items have no categories, so there is none to hide; item clusters of z would be no substitute"
-        return "no user has items of one category after the denoiser's cut and other behaviours to infer them from"
+        return "no user has first taken items of one category in validation or test and has others to infer them from"
 
 
 def infers_beyond_the_log(
@@ -209,17 +208,17 @@ def is_consistent(
                 continue
             own, other, traits = [], [], []
             for seed, parts in found.items():
-                alone = [part for part in parts if len(part) > 1]  # a case that is alone has no other user
-                own.append(_weighted(alone, [likeness(part, probe.vectors) for part in alone]))
-                strangers = [part.of_another_user(seed) for part in alone]
-                other.append(_weighted(alone, [likeness(part, probe.vectors) for part in strangers]))
+                several = [part for part in parts if len(part) > 1]  # a case that is alone has no other user
+                own.append(_weighted(several, [likeness(part, probe.vectors) for part in several]))
+                strangers = [part.of_another_user(seed) for part in several]
+                other.append(_weighted(several, [likeness(part, probe.vectors) for part in strangers]))
                 traits.append(_weighted(parts, [novelty(part, probe.data, probe.vectors) for part in parts]))
             for what, said in (("items", "inferred items"), ("latents", "ẑ")):
                 comparisons.append(
                     compare(
                         f"cosine of {said} to {truth}",
-                        (GBR, [of_seed[what] for of_seed in own]),
-                        (ANOTHER, [of_seed[what] for of_seed in other]),
+                        (GBR, [of_seed.get(what, {}) for of_seed in own]),
+                        (ANOTHER, [of_seed.get(what, {}) for of_seed in other]),
                         replicates=config.evaluation.bootstrap,
                         seed=config.seed,
                         decides=True,
@@ -327,15 +326,18 @@ def _key(config: RunConfig, seeds: Sequence[int], users: int) -> Json:
         "bootstrap": config.evaluation.bootstrap,
         "seeds": list(seeds),
         "users": users,
+        "asked": "held out",
     }
 
 
 def _judge(comparisons: Sequence[Comparison], nothing: str) -> tuple[Verdict, str]:
     """All deciding comparisons must lie above 0."""
     deciding = [each for each in comparisons if each.decides]
-    measured = [each for each in deciding if each.effect == each.effect]
-    if not measured:
+    unmeasured = [each for each in deciding if not each.measured]
+    if not deciding:
         return "not testable here", f"{nothing}."
+    if unmeasured:
+        return "not testable here", f"{unmeasured[0].what} can't be measured: {unmeasured[0].note}"
     failed = [each for each in deciding if not each.better]
     if not failed:
         return "holds", f"all {len(deciding)} deciding comparisons lie above 0 with their whole interval."

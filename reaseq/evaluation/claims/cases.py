@@ -94,9 +94,11 @@ def beyond_log_cases(data: Dataset, inferred: Artifact, *, users: int, seed: int
 
 
 def future_cases(data: Dataset, inferred: Artifact, *, users: int, seed: int) -> list[Cases]:
-    """What users' logs hold at or after each snapshot of theirs and before their next one."""
-    log = data.log
-    return _later_cases(data, inferred, log.users, log.items.astype(np.int64), log.timestamps, users=users, seed=seed)
+    """What users' logs hold at or after each snapshot of theirs and before their next one, in validation or test: item
+    vectors were aligned on what users did in training."""
+    log, held = data.log, ~data.log.train
+    events = log.users[held], log.items[held].astype(np.int64), log.timestamps[held]
+    return _later_cases(data, inferred, *events, users=users, seed=seed)
 
 
 def _later_cases(

@@ -27,6 +27,11 @@ class Comparison:
     note: str = ""
 
     @property
+    def measured(self) -> bool:
+        """There is an interval: a verdict can rest on it."""
+        return self.low == self.low
+
+    @property
     def better(self) -> bool:
         """The whole interval lies above 0."""
         return self.low > 0

@@ -1,12 +1,12 @@
 """Hiding one category of users' lives from the log, and what GBR infers without it.
 
-A user's hidden category leaves the visible history altogether; what of it is asked for are items first taken after the
-denoiser's cut, so that it was fitted on none of them. The denoiser is frozen: a seed draws the users, the category
-hidden from each and the sampler's noise.
+A user's hidden category leaves the visible history altogether; what of it is asked for are items that the user first
+took in validation or test. Item vectors, codes and the denoiser were fitted on training events, so on none of these.
+The denoiser is frozen: a seed draws the users, the category hidden from each and the sampler's noise.
 """
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,7 @@ class Hidden:
 
     user: Ints  # [N] index into the log's users, ascending
     category: Ints  # [N] row of `categories_of`
-    truth: Bools  # [N, V+1] items of it that the user first took after the cut
+    truth: Bools  # [N, V+1] items of it that the user first took in validation or test
     log: EventLog
     """Events before the snapshot, without what is hidden; all users, so that what others did is there to count."""
 
@@ -56,12 +56,11 @@ def categories_of(data: Dataset) -> Bools:
     return member
 
 
-def hide(data: Dataset, *, cut: int, snapshot: int, users: int, least: int, seed: int) -> Hidden:
+def hide(data: Dataset, *, snapshot: int, users: int, least: int, seed: int) -> Hidden:
     """Draw users and hide from each one category, of those of which there is something to recover.
 
     Args:
         data: the dataset.
-        cut: µs, the denoiser saw events before it.
         snapshot: µs, inference reads events before it.
         users: at most this many are drawn.
         least: visible events a user must keep.
@@ -71,7 +70,7 @@ def hide(data: Dataset, *, cut: int, snapshot: int, users: int, least: int, seed
     log, member = data.log, categories_of(data)
     owner, count = log.users, len(log.user_ids)
     key = owner * (len(data.item_ids) + 1) + log.items
-    later = (log.timestamps >= cut) & ~np.isin(key, key[log.timestamps < cut])
+    later = ~log.train & ~np.isin(key, key[log.train])
     before = visible(data).before(snapshot)
     kept_events = np.diff(before.offsets)
     pairs = []
@@ -98,14 +97,7 @@ def hide(data: Dataset, *, cut: int, snapshot: int, users: int, least: int, seed
     gone = np.zeros(len(theirs), bool)
     if len(member):
         gone = (theirs >= 0) & member[theirs, before.items]
-    return Hidden(user, category, truth, _only(before, ~gone))
-
-
-def _only(log: EventLog, kept: Bools) -> EventLog:
-    """The marked events; every user keeps its index."""
-    running = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)
-    columns = {name: getattr(log, name)[kept] for name in ("items", "timestamps", "actions", "train")}
-    return replace(log, offsets=running[log.offsets], **columns)
+    return Hidden(user, category, truth, before.only(~gone))
 
 
 def infer_hidden(
@@ -136,7 +128,7 @@ def infer_hidden(
     """
     part = config.part("behavior") | {"device": config.device, "seed": seed}
     fitted = way.fitted
-    part |= way.key() | {"users": users, "snapshot": snapshot, "cut": fitted.facts["cut"]}
+    part |= way.key() | {"users": users, "snapshot": snapshot, "asked": "held out"}
     inputs = {"dataset": dataset, "item_vectors": item_vectors, fitted.manifest.kind: fitted}
     short = digest([part, [artifact.digest for artifact in inputs.values()]])[:24]
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reaseq.evaluation.bootstrap import resample
+from reaseq.evaluation.buckets import LEAST_USERS
 from reaseq.evaluation.metrics import Floats, user_auc
 
 _STREAM = 0xC1A1  # keeps these draws apart from other stages' of the same seed
@@ -40,9 +41,11 @@ class PerUser:
 class Interval:
     effect: float
     low: float
+    """Bounds are nan where fewer than `LEAST_USERS` users count, or no replicates were asked for."""
     high: float
     seeds: int
     users: int
+    """That count; where parts are compared, of the part with the fewest."""
 
 
 def gauc_per_user(
@@ -88,9 +91,9 @@ def contrast(pairs: Sequence[tuple[PerUser, PerUser]], *, replicates: int, seed:
         parts.append((gain, weight))
     seeds, users = parts[0][0].shape
     signs = np.array([1.0] + [-1.0] * (len(parts) - 1))
-    counted = int(max((weight > 0).sum() for _, weight in parts))
-    if min(weight.sum() for _, weight in parts) == 0:
-        nan = float("nan")
+    counted = int(min((weight > 0).sum() for _, weight in parts))
+    nan = float("nan")
+    if not counted:
         return Interval(nan, nan, nan, seeds, counted)
 
     def effects(draws: Floats) -> Floats:  # [R, U] → [R, S]
@@ -99,7 +102,9 @@ def contrast(pairs: Sequence[tuple[PerUser, PerUser]], *, replicates: int, seed:
         return np.tensordot(signs, np.stack(each), axes=1)
 
     effect = float(effects(np.ones((1, users))).mean())
+    if counted < LEAST_USERS or not replicates:
+        return Interval(effect, nan, nan, seeds, counted)
     rng = np.random.default_rng([seed, _STREAM])
     sample = resample(effects, users, replicates, rng, rng)
-    low, high = np.nanpercentile(sample, [2.5, 97.5]) if replicates else (np.nan, np.nan)
+    low, high = np.nanpercentile(sample, [2.5, 97.5])
     return Interval(effect, float(low), float(high), seeds, counted)

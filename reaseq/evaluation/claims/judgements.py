@@ -122,7 +122,7 @@ def sparse_users_unharmed(table: Table, gate: NDArray[np.float64] | None) -> Evi
         gate: [N] the full arm's gate value of each test impression, nan where it saw no inferences.
     """
     compared = [table.compare("full", "id+rer", part, decides=True) for part in table.by_history.values()]
-    testable = [c for c in compared if not np.isnan(c.effect)]
+    testable = [c for c in compared if c.measured]
     figures: dict[str, Any] = {}
     if gate is not None:
         figures["gate by history"] = {
@@ -132,7 +132,9 @@ def sparse_users_unharmed(table: Table, gate: NDArray[np.float64] | None) -> Evi
         }
     harmed = [c for c in testable if c.worse]
     if not testable:
-        return Evidence("C9", "not testable here", "no group of users has both labels", tuple(compared), figures)
+        return Evidence(
+            "C9", "not testable here", "no group has users enough with both labels", tuple(compared), figures
+        )
     verdict: Verdict = "does not hold" if harmed else "holds"
     reason = (
         "worse for " + "; ".join(f"{_where(c)} ({_shown(c)})" for c in harmed)
@@ -157,6 +159,8 @@ def controls(table: Table) -> Evidence:
         table.compare("id+rer, random z", "id", decides=True),
         table.compare("id+rer, permuted codes", "id+rer", decides=True),
     ]
+    if unmeasured := [c for c in compared if not c.measured]:
+        return Evidence("controls", "not testable here", _unmeasured(unmeasured[0]), tuple(compared))
     helped = [c for c in compared if c.better]
     reason = (
         "a control helps: " + "; ".join(f"{c.other} over {c.base} ({_shown(c)})" for c in helped)
@@ -169,17 +173,20 @@ def controls(table: Table) -> Evidence:
 def _judged(
     claim: str, deciding: Sequence[Comparison], shown: Sequence[Comparison], figures: dict[str, Any] | None = None
 ) -> Evidence:
-    undefined = [c for c in deciding if np.isnan(c.effect)]
+    undefined = [c for c in deciding if not c.measured]
     failed = [c for c in deciding if not c.better]
     every = (*deciding, *shown)
     if undefined:
-        reason = f"{undefined[0].what} of {undefined[0].other} can't be measured: {undefined[0].note}"
-        return Evidence(claim, "not testable here", reason, every, figures or {})
+        return Evidence(claim, "not testable here", _unmeasured(undefined[0]), every, figures or {})
     if failed:
         reason = "not above 0: " + "; ".join(f"{_named(c)} ({_shown(c)})" for c in failed)
         return Evidence(claim, "does not hold", reason, every, figures or {})
     reason = "above 0: " + "; ".join(f"{_named(c)} ({_shown(c)})" for c in deciding)
     return Evidence(claim, "holds", reason, every, figures or {})
+
+
+def _unmeasured(compared: Comparison) -> str:
+    return f"{compared.what} of {compared.other} can't be measured: {compared.note or 'no bootstrap was asked for'}"
 
 
 def _named(compared: Comparison) -> str:

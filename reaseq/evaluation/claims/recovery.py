@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from reaseq.data.dataset import EventLog
 from reaseq.evaluation.bootstrap import resample
+from reaseq.evaluation.buckets import LEAST_USERS
 from reaseq.evaluation.claims.cases import Cases
 from reaseq.evaluation.claims.evidence import Comparison
 from reaseq.evaluation.claims.hiding import Bools, Ints
@@ -240,16 +241,17 @@ def compare(
         values[0, row, columns] = [other[1][row][user] for user in each]
         values[1, row, columns] = [base[1][row][user] for user in each]
     values = values[:, [bool(each) for each in common]]
-    seeds = values.shape[1]
-    if len(users) < 2:
-        nan = float("nan")
-        return Comparison(
-            what, other[0], base[0], nan, nan, nan, nan, nan, seeds, len(users), decides, note or "too few users"
-        )
+    seeds, nan = values.shape[1], float("nan")
+    if not users:
+        return Comparison(what, other[0], base[0], nan, nan, nan, nan, nan, 0, 0, decides, f"no users. {note}".strip())
     there = ~np.isnan(values[0])
     gain = np.where(there, values[0] - values[1], 0.0)
     means = np.nanmean(values, axis=2).mean(1)
-    low, high = _interval(gain, there.astype(float), replicates, seed)
+    low, high = nan, nan
+    if len(users) < LEAST_USERS:
+        note = f"fewer than {LEAST_USERS} users. {note}".strip()
+    elif replicates:
+        low, high = _interval(gain, there.astype(float), replicates, seed)
     return Comparison(
         what,
         other[0],
@@ -268,8 +270,6 @@ def compare(
 
 def _interval(gain: Floats, there: Floats, replicates: int, seed: int) -> tuple[float, float]:
     """95 % percentile interval of the mean over seeds of Σ gain / Σ there, both [S, U]."""
-    if not replicates:
-        return float("nan"), float("nan")
 
     def effects(draws: Floats) -> Floats:
         with np.errstate(invalid="ignore", divide="ignore"):

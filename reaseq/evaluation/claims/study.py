@@ -52,14 +52,14 @@ def run_study(
         claims: some of `CLAIMS`.
         workspace: what is finished is kept here.
         workers: arms that are trained side by side.
-        given: folder with assets that were made elsewhere (artifacts named `item_vectors`, `denoiser`,
-            `decoder`, `inferred_behaviors`); those that it lacks are made.
+        given: folder with assets that were made elsewhere from this dataset (artifacts named `item_vectors`,
+            `denoiser`, `decoder`, `inferred_behaviors`); those that it lacks are made.
 
     Returns:
         JSON: what was run, the table of arms and the evidence of each claim.
 
     Raises:
-        EvaluationError: a claim is unknown, or there are no seeds.
+        EvaluationError: a claim is unknown, there are no seeds, or an asset was made from other ones than the study's.
     """
     unknown = [claim for claim in claims if claim not in CLAIMS]
     if unknown or not claims or not seeds:
@@ -127,13 +127,15 @@ class Made:
 
     def __init__(self, config: RunConfig, workspace: Workspace, given: Path | None = None):
         self.config, self.workspace, self.given = config, workspace, given
-        self.folder = workspace.root / "studies" / f"{config.data.dataset}-{config.preset}-{config.seed}"
+        self.folder = workspace.root / "studies" / study_name(config)
         self._kept: dict[str, Artifact] = {}
         self._vectors: dict[str, Artifact] = {}
 
     @property
     def dataset(self) -> Artifact:
-        return self._one("dataset", lambda out: ingest(self.config, out, self.workspace))
+        if "dataset" not in self._kept:
+            self._kept["dataset"] = ingest(self.config, self.folder / "dataset", self.workspace)
+        return self._kept["dataset"]
 
     def vectors(self, *names: str) -> dict[str, Artifact]:
         """Item vectors by the names of `reasoning.VARIANTS`, and title vectors by the name `TITLES`."""
@@ -192,9 +194,31 @@ class Made:
         return self._kept[name]
 
     def _found(self, kind: str) -> Artifact | None:
-        """An asset that was made elsewhere."""
+        """An asset that was made elsewhere; codes and rows of items mean nothing beside other assets than its own.
+
+        Raises:
+            EvaluationError: it was made from others than the study's.
+        """
         path = None if self.given is None else self.given / kind
-        return open_artifact(path, kind) if path is not None and path.is_dir() else None
+        if path is None or not path.is_dir():
+            return None
+        found = open_artifact(path, kind)
+        for name, source in found.manifest.inputs.items():
+            own = self._source(name)
+            if own is not None and own.digest != source:
+                raise EvaluationError(
+                    f"{path} was made from another {name} ({source[:12]}) than this study's ({own.digest[:12]}): give "
+                    f"the {name} that belongs to it, or leave {kind} out of the folder and it is made."
+                )
+        return found
+
+    def _source(self, name: str) -> Artifact | None:
+        """The study's asset of this name that another is made from; None where one that was given stands for it."""
+        if name == "dataset":
+            return self.dataset
+        if name == "item_vectors":
+            return self.rer
+        return self._found(name)
 
 
 def _judge(
@@ -256,10 +280,10 @@ def _trained_on(trained: dict[str, list[Artifact]]) -> list[Json]:
     ]
 
 
-def results_path(folder: Path, config: RunConfig) -> Path:
-    """Where a study's results are kept: by dataset and preset, and by a digest of what is set otherwise, so that a study
-    under other settings does not replace the preset's."""
+def study_name(config: RunConfig) -> str:
+    """Dataset and preset, and a digest of what is set otherwise: a study under other settings replaces nothing of the
+    preset's."""
     name = f"{config.data.dataset}-{config.preset}"
-    told = portable_config(config)
-    preset = portable_config(load(config.preset, overrides={"data.dataset": config.data.dataset}))
-    return folder / (f"{name}.json" if told == preset else f"{name}-{digest(told)[:8]}.json")
+    told = portable_config(config) | {"impressions": config.data.impressions}
+    preset = portable_config(load(config.preset, overrides={"data.dataset": config.data.dataset})) | {"impressions": ""}
+    return name if told == preset else f"{name}-{digest(told)[:8]}"

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reaseq.data.dataset import Dataset
-from reaseq.evaluation.buckets import BUCKETS, members
+from reaseq.evaluation.buckets import BUCKETS, LEAST_USERS, members
 from reaseq.evaluation.claims.evidence import Comparison
 from reaseq.evaluation.claims.intervals import Interval, PerUser, contrast, gauc_per_user
 from reaseq.evaluation.metrics import Floats, auc, logloss
@@ -119,8 +119,10 @@ class Table:
 def _comparison(
     what: str, other: str, base: str, first: float, second: float, found: Interval, decides: bool, note: str
 ) -> Comparison:
-    if np.isnan(found.effect) and not note:
-        note = "no user has both a positive and a negative here"
+    if np.isnan(found.effect):
+        note = f"no user has both a positive and a negative here. {note}".strip()
+    elif found.users < LEAST_USERS:
+        note = f"fewer than {LEAST_USERS} users have both a positive and a negative here. {note}".strip()
     return Comparison(
         what=what,
         other=other,

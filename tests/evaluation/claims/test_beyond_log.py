@@ -102,11 +102,11 @@ def test_nothing_that_inference_reads_depends_on_what_is_hidden(assets, workspac
     """Moving hidden events to other items of their category changes the truth and nothing else."""
     data = Dataset.open(assets.dataset)
     snapshot = int(max(assets.inferred_behaviors.facts["snapshots"]))
-    drawn = {"cut": int(assets.denoiser.facts["cut"]), "snapshot": snapshot, "users": 10, "least": 2, "seed": 5}
+    drawn = {"snapshot": snapshot, "users": 10, "least": 2, "seed": 5}
     hidden = hide(data, **drawn)
     row = dict(zip(hidden.user.tolist(), hidden.category.tolist(), strict=True))
     category = np.array([row.get(user, -1) for user in data.log.users])
-    here = (data.category_index[data.log.items] == category + 1) & (data.log.timestamps >= drawn["cut"])
+    here = (data.category_index[data.log.items] == category + 1) & ~data.log.train
     data.log.items[here] = (data.log.items[here] + 3) % smallworld.ITEMS + 1  # four on, so of the same category
 
     moved = hide(data, **drawn)
@@ -161,3 +161,9 @@ def test_a_catalogue_without_categories_leaves_c6_untested(assets, decoder, work
 
     assert evidence.verdict == "not testable here" and "no categories" in evidence.reason
     assert evidence.comparisons == ()
+
+
+def test_c5_of_a_single_user_is_not_testable(assets, workspace):
+    evidence = is_consistent(CONFIG, assets, (0,), workspace, users=1)
+
+    assert evidence.verdict == "not testable here" and "users" in evidence.reason

@@ -9,7 +9,6 @@ from reaseq.data import Dataset
 from reaseq.evaluation.claims.hiding import categories_of, hide
 from tests import smallworld
 
-CUT = smallworld.START + 30 * smallworld.DAY
 SNAPSHOT = smallworld.TEST_START
 
 
@@ -20,7 +19,7 @@ def data(tmp_path_factory):
 
 
 def _hide(data, **changes):
-    return hide(data, **({"cut": CUT, "snapshot": SNAPSHOT, "users": 20, "least": 2, "seed": 0} | changes))
+    return hide(data, **({"snapshot": SNAPSHOT, "users": 10, "least": 2, "seed": 0} | changes))
 
 
 def test_the_hidden_category_leaves_the_history_and_nothing_else_does(data):
@@ -34,14 +33,15 @@ def test_the_hidden_category_leaves_the_history_and_nothing_else_does(data):
         np.testing.assert_array_equal(left, expected)
 
 
-def test_only_items_first_taken_after_the_cut_are_asked_for(data):
+def test_only_items_first_taken_after_training_are_asked_for(data):
+    """Item vectors, codes and denoiser were fitted on training events."""
     hidden, member, log = _hide(data), categories_of(data), data.log
 
     assert hidden.truth.any(1).all()
     for user, category, truth in zip(hidden.user, hidden.category, hidden.truth, strict=True):
         span = slice(log.offsets[user], log.offsets[user + 1])
-        items, times = log.items[span], log.timestamps[span]
-        expected = set(items[(times >= CUT) & member[category, items]]) - set(items[times < CUT])
+        items, train = log.items[span], log.timestamps[span] < smallworld.VALID_START
+        expected = set(items[~train & member[category, items]]) - set(items[train])
         assert set(np.flatnonzero(truth)) == expected
 
 
@@ -55,7 +55,7 @@ def test_every_user_keeps_enough_to_infer_from(data):
 def test_a_seed_draws_users_and_categories(data):
     first, again, other = _hide(data), _hide(data), _hide(data, seed=1)
 
-    assert len(first.user) == 20
+    assert len(first.user) == 10
     np.testing.assert_array_equal(first.user, again.user)
     np.testing.assert_array_equal(first.category, again.category)
     assert first.user.tolist() != other.user.tolist()

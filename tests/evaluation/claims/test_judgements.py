@@ -112,3 +112,15 @@ def test_every_arm_that_a_claim_needs_exists_and_names_are_distinct() -> None:
     assert wanted_arms(["C3", "C10"], truth=True) == []
     assert {arm.name for arm in wanted_arms(["C1"], truth=True)} == {"bare id", "id", "id+title", "id+rer"}
     assert {arm.name for arm in wanted_arms(CLAIMS, truth=True)} == set(names)
+
+
+def test_without_an_interval_nothing_holds_and_nothing_fails() -> None:
+    """Too few users, or no replicates: no verdict, whatever the effect."""
+    arms = dict.fromkeys(("id", "id+rer", "id+rer, random z", "id+rer, permuted codes", "full, shuffled items"), 0.6)
+    few = table(arms | {"full": 0.1, "id+gbr": 0.1})
+    few.labels[few.users >= 9] = 1
+    blind = table(arms | {"full": 0.1, "id+gbr": 0.1})
+    blind._replicates = 0
+    for each in (few, blind):
+        judged = judgements.controls(each), judgements.sparse_users_unharmed(each, None), judgements.complement(each)
+        assert {evidence.verdict for evidence in judged} == {"not testable here"}

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from reaseq.data.dataset import EventLog
+from reaseq.evaluation.buckets import LEAST_USERS
 from reaseq.evaluation.claims import recovery
 from reaseq.evaluation.claims.cases import Cases, likeness, novelty
 from reaseq.evaluation.claims.recovery import ANOTHER, GBR, POPULARITY, best, compare, per_user, recalls
@@ -157,10 +158,13 @@ def test_chance_among_seeds_widens_the_interval():
     assert wild.effect == pytest.approx(steady.effect)
 
 
-def test_one_user_shows_nothing():
-    found = compare("x", ("a", [{0: 1.0}]), ("b", [{0: 0.0}]), replicates=50, seed=0)
+@pytest.mark.parametrize("users", [0, 1, LEAST_USERS - 1])
+def test_a_few_users_show_nothing(users):
+    """An interval of them would cover less than it claims, and a lone user's has no width at all."""
+    ones, zeros = dict.fromkeys(range(users), 1.0), dict.fromkeys(range(users), 0.0)
+    found = compare("x", ("a", [ones]), ("b", [zeros]), replicates=50, seed=0)
 
-    assert np.isnan(found.effect) and not found.better and found.note
+    assert not found.measured and not found.better and "users" in found.note
 
 
 def test_nobody_gets_their_own_inferences():

@@ -1,6 +1,7 @@
 """A whole study on a very small world: arms in worker processes, verdicts, and a second start that trains nothing."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from reaseq.artifacts import Workspace
 from reaseq.config import RunConfig, load
-from reaseq.evaluation.claims.study import results_path, run_study
+from reaseq.evaluation.claims.study import Made, run_study, study_name
 from reaseq.evaluation.errors import EvaluationError
 
 SMALL: dict[str, Any] = {
@@ -58,14 +59,27 @@ def test_unknown_claims_and_no_seeds_are_refused_before_any_work(config: RunConf
     assert not workspace.root.exists()
 
 
-def test_a_study_under_other_settings_has_a_file_of_its_own(config: RunConfig) -> None:
-    folder, plain = Path("claims"), load("tiny", overrides={"data.dataset": "files", "data.source": "/shop"})
-    assert results_path(folder, plain) == folder / "files-tiny.json"
+def test_a_study_under_other_settings_has_a_name_of_its_own(config: RunConfig) -> None:
+    assert study_name(load("tiny", overrides={"data.dataset": "files", "data.source": "/shop"})) == "files-tiny"
     others = [
         config,
         config.model_copy(update={"seed": 1}),
         load("tiny", seed=1),
         load("tiny", overrides=SMALL | {"threads": 3}),
+        load("tiny", overrides=SMALL | {"data.impressions": "/shop/impressions.csv"}),
     ]
-    assert len({results_path(folder, each) for each in others}) == 4
-    assert all(path.name.startswith("synthetic-tiny-") for path in (results_path(folder, each) for each in others))
+    names = {study_name(each) for each in others}
+    assert len(names) == 5
+    assert all(name.startswith("synthetic-tiny-") for name in names)
+
+
+def test_assets_of_another_dataset_are_refused(config: RunConfig, tmp_path: Path) -> None:
+    """Their rows are other items'."""
+    workspace = Workspace(tmp_path / "workspace")
+    elsewhere = Made(config.model_copy(update={"seed": 1}), workspace)
+    given = tmp_path / "given"
+    given.mkdir()
+    shutil.copytree(elsewhere.rer.path, given / "item_vectors")
+    with pytest.raises(EvaluationError, match="another dataset"):
+        Made(config, workspace, given).vectors("rer")
+    assert Made(config.model_copy(update={"seed": 1}), workspace, given).rer.path == given / "item_vectors"
