@@ -9,17 +9,15 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from markupsafe import Markup
 
+from reaseq.config import Json
 from reaseq.evaluation import figures, pages
 from reaseq.evaluation.cases import ChangedCase, ItemCase, UserCase
 from reaseq.evaluation.metrics import Floats, Ints
 from reaseq.evaluation.provenance import versions
 from reaseq.evaluation.scorecard import LOWER_IS_BETTER, ScoredSplit, metric_label
-
-Json = dict[str, Any]
 
 _STATUS_COLOURS = {"ok": figures.GAIN, "fallback": figures.QUIET, "quarantined": figures.LOSS}
 

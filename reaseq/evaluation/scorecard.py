@@ -7,12 +7,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from reaseq.config import Json
 from reaseq.evaluation import metrics
 from reaseq.evaluation.bootstrap import Effect, Metric, paired, paired_mean
 from reaseq.evaluation.buckets import LEAST_USERS
 from reaseq.evaluation.metrics import Floats, Ints
-
-Json = dict[str, Any]
 
 MODELS = ("id", "full")
 POINTWISE: tuple[Metric, ...] = ("auc", "gauc", "logloss")
