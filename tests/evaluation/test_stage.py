@@ -12,7 +12,7 @@ from reaseq import schema
 from reaseq.artifacts import Workspace, open_artifact
 from reaseq.evaluation import stage
 from reaseq.evaluation.errors import EvaluationError
-from reaseq.evaluation.scorecard import ScoredSplit, lift, notes, score
+from reaseq.evaluation.scorecard import ScoredSplit, lift, notes, score, verdict
 from reaseq.ranking.scoring import CatalogueRanks
 from tests.evaluation import standins
 
@@ -132,6 +132,23 @@ def test_an_effect_that_did_not_show_is_said_in_plain_words():
     said = notes(score(split, ()), effects, {})
 
     assert any(note.startswith("No effect shown, the interval includes 0") for note in said)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "lower_is_better", "expected"),
+    [
+        (0.1, 0.3, False, "better"),
+        (-0.3, -0.1, False, "worse"),
+        (0.1, 0.3, True, "worse"),
+        (-0.3, -0.1, True, "better"),
+        (0.0, 0.3, False, "open"),
+        (None, None, False, "unsure"),
+    ],
+)
+def test_a_difference_is_judged_by_where_its_interval_lies(low, high, lower_is_better, expected):
+    effect = 0.2 if low is None else (low + high) / 2
+
+    assert verdict({"effect": effect, "low": low, "high": high}, lower_is_better) == expected
 
 
 def test_a_yardstick_that_wins_is_named():
