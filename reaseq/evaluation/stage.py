@@ -213,7 +213,7 @@ def _cases(data: Dataset, test: ScoredSplit, predictions: pa.Table, events: Ints
     inferred = inputs["inferred_behaviors"].table("inferred_behaviors.parquet", columns)
     return Cases(
         items=cases.item_cases(knowledge, data.titles, data.top_categories, events, test.items),
-        users=cases.user_cases(inferred, data.log, catalogue, data.item_ids, data.beyond_log()),
+        users=cases.user_cases(inferred, data, catalogue, data.beyond_log()),
         helped=helped,
         hurt=hurt,
     )
