@@ -40,8 +40,9 @@ class InferredItem:
     category: str
     confidence: float
     truth: str
-    """`taken later` if the user took it after the snapshot (or it was held out, in leave-one-out), `taken beyond the log` if the synthetic world knows that
-    the user took it where the platform does not look; else empty, which proves nothing."""
+    """`taken later` if the user took it after the snapshot (or it was held out, in leave-one-out), `taken beyond the
+    log` if the synthetic world knows that the user took it where the platform does not look; else empty, which proves
+    nothing."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def item_cases(
     other = [i for i in candidates if status[i - 1] != "ok"]
     of_new = _spread(new, _ITEMS // 2)
     chosen = of_new + _spread(seen, _ITEMS - len(of_new) - len(other[:1])) + other[:1]
-    rows = knowledge.take([i - 1 for i in chosen]).to_pylist()
+    rows = knowledge.take(np.array(chosen, np.int64) - 1).to_pylist()
     return [
         ItemCase(
             item_id=row["item_id"],

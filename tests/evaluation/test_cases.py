@@ -62,6 +62,14 @@ def test_new_items_are_shown_before_seen_ones(tmp_path, workspace):
     assert shown[0].demand_text.endswith("who want to look fresh.")
 
 
+def test_a_split_that_shows_nothing_has_no_item_cases(tmp_path, workspace):
+    dataset = smallworld.write_dataset(tmp_path / "dataset", workspace)
+    knowledge = smallworld.write_knowledge(tmp_path / "knowledge", dataset, workspace).table("knowledge.parquet")
+    data = Dataset.open(dataset)
+
+    assert item_cases(knowledge, data.titles, data.top_categories, np.zeros(61, int), np.zeros(0, np.int64)) == []
+
+
 def test_a_users_log_ends_at_the_snapshot(tmp_path, workspace):
     dataset = smallworld.write_dataset(tmp_path / "dataset", workspace)
     data = Dataset.open(dataset)
