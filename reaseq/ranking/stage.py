@@ -143,7 +143,7 @@ def prepare(
 ) -> Prepared:
     """Open the inputs of a training and build its network on the run's device; arguments and errors as for
     `train_ranker`."""
-    cache = workspace.root / "shards"
+    cache = workspace.shards
     data, vectors = Dataset.open(dataset), ItemVectors.open(item_vectors)
     if len(vectors.z) != len(data.item_ids) + 1:
         raise RankingError(

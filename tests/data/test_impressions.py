@@ -128,9 +128,7 @@ def test_given_impressions_and_their_splits_are_taken_as_they_are(ingested, fold
     assert table["request_id"].to_list() == [f"q{n // 2}" for n in range(8)]
 
 
-@pytest.mark.parametrize(
-    ("days", "part"), [((5, 16), "test"), ((5, 19), "valid"), ((16, 19), "train"), ((), "train")]
-)
+@pytest.mark.parametrize(("days", "part"), [((5, 16), "test"), ((5, 19), "valid"), ((16, 19), "train"), ((), "train")])
 def test_given_impressions_that_leave_a_part_without_any_are_refused(ingested, folder, days, part):
     rows = [f"u1,i1,{START + day * DAY},0" for day in days]
     (folder / "impressions.csv").write_text("\n".join(["user_id,item_id,timestamp,label", *rows]) + "\n")
