@@ -17,10 +17,8 @@ import tritonclient.grpc
 import tritonclient.http
 
 from reaseq.cli.runs import Run
-from reaseq.ranking.bundle import MODEL_NAME, Bundle
+from reaseq.ranking.bundle import MODEL_NAME, PARITY, Bundle
 from serving.oip import infer_body
-
-TOLERANCE = 1e-5
 
 
 def by_curl(url: str, inputs: dict[str, np.ndarray]) -> np.ndarray:
@@ -60,7 +58,7 @@ def main() -> int:
             worst[name] = max(worst[name], float(np.abs(scores - expected).max()))
     for name, difference in worst.items():
         print(f"{name:7} {len(requests)} golden requests, largest difference {difference:.1e}")
-    return int(max(worst.values()) > TOLERANCE)
+    return int(max(worst.values()) > PARITY)
 
 
 if __name__ == "__main__":

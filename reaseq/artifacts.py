@@ -147,7 +147,7 @@ class Draft:
 
 
 class Workspace:
-    """The folder that survives a restart: finished artifacts by key, scratch of unfinished ones, the LLM cache."""
+    """The folder that survives a restart: finished artifacts by key, scratch of unfinished ones, shards, LLM cache."""
 
     def __init__(self, root: Path | str):
         self.root = Path(root)
@@ -161,6 +161,11 @@ class Workspace:
     @property
     def llm_cache(self) -> Path:
         return self.root / "llm_cache.sqlite"
+
+    @property
+    def shards(self) -> Path:
+        """Impressions and vectors of inferred behaviours, unpacked so that they need not be held in memory."""
+        return self.root / "shards"
 
 
 def build(

@@ -10,11 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from reaseq.artifacts import Artifact
-from reaseq.ranking.bundle import Bundle
+from reaseq.ranking.bundle import PARITY, Bundle
 from serving.errors import ParityError
 from serving.ranker_client import RankerClient
-
-TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True)
@@ -25,7 +23,7 @@ class Parity:
     max_abs_difference: float
 
 
-def verify(url: str, bundle: Artifact, tolerance: float = TOLERANCE) -> Parity:
+def verify(url: str, bundle: Artifact, tolerance: float = PARITY) -> Parity:
     """Send every golden request to Triton and compare.
 
     Args:

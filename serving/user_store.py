@@ -119,9 +119,10 @@ class NewItems:
         wanted = list(dict.fromkeys(item_ids))
         unasked = [name for name in wanted if not self._fresh(name, now)]
         found = await self._lookup.item_knowledge(unasked) if unasked else {}
-        for name in unasked if found is not None else ():
-            item = found.get(name) if found else None
-            self._held[name] = (item if item is not None and len(item.codes) == self._levels else None, now)
+        if found is not None:
+            for name in unasked:
+                item = found.get(name)
+                self._held[name] = (item if item is not None and len(item.codes) == self._levels else None, now)
         items = {}
         for name in wanted:
             if name in self._held:

@@ -267,7 +267,7 @@ def _infer(config: RunConfig, dataset: Artifact, item_vectors: Artifact, denoise
     data, vectors = open_catalogue(dataset, item_vectors)
     behavior = config.behavior
     plan = snapshot_plan(config, data)
-    log = _visible(data)
+    log = data.visible_log()
     rules = rules_of(behavior, log.before(plan.cut), vectors, data.category_index)
     version = gbr_version(config, item_vectors, denoiser)
     wanted = _pairs(data, plan, config.ranking.lag_hours)
@@ -311,10 +311,6 @@ def snapshot_plan(config: RunConfig, data: Dataset) -> Schedule:
     else:
         later = [data.valid_start, data.test_start]
     return schedule(times, config.behavior.fit_share, config.behavior.snapshots, later)
-
-
-def _visible(data: Dataset) -> EventLog:
-    return data.log.only_train() if data.split_kind == "leave_one_out" else data.log
 
 
 def _pairs(data: Dataset, plan: Schedule, lag_hours: float) -> list[np.ndarray]:

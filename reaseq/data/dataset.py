@@ -116,6 +116,15 @@ class Dataset:
         """
         return cls(artifact if isinstance(artifact, Artifact) else open_artifact(artifact, "dataset"))
 
+    @cached_property
+    def visible(self) -> np.ndarray:
+        """[E] bool: the events of the log that inference may read at all; in leave-one-out, those of training."""
+        return self.log.train if self.split_kind == "leave_one_out" else np.ones(len(self.log.items), bool)
+
+    def visible_log(self) -> EventLog:
+        """The log of the `visible` events; every user keeps its index."""
+        return self.log if self.visible.all() else self.log.only_train()
+
     def index_of(self, item_ids: Sequence[str] | np.ndarray | pa.ChunkedArray) -> np.ndarray:
         """[N] int64 item indices, 0 where unknown."""
         return _find(item_ids, self._ids, -1) + 1

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from reaseq.data.errors import SplitError
+from reaseq.data.timestamps import as_text
 
 LEAST = 3
 """Behaviours that a user needs to give up two of them in leave-one-out; users with fewer stay in training."""
@@ -113,3 +114,23 @@ def check_parts(splits: pl.Series, kind: Literal["time", "leave_one_out"]) -> No
                 else f"Leave-one-out needs users with at least {LEAST} behaviours."
             )
             raise SplitError(f"data.split={kind}: the {name} part holds no behaviour. {remedy}")
+
+
+def check_impressions(splits: pl.Series, times: Times) -> None:
+    """Refuse given impressions of which a part has none: the ranker learns from them and is judged by them.
+
+    Args:
+        splits: `train`, `valid` or `test` of each impression, cut at `times`.
+
+    Raises:
+        SplitError: a part holds no impression; says when it begins or ends.
+    """
+    valid, test = as_text(times.valid_start), as_text(times.test_start)
+    where = {"train": f"before {valid}", "valid": f"from {valid} until {test}", "test": f"from {test} on"}
+    for name, moments in where.items():
+        if not (splits == name).any():
+            raise SplitError(
+                f"impressions: the source gives {len(splits)}, none of them for the {name} part ({moments}). Move "
+                "data.valid_start and data.test_start so that each part has some, or leave the impressions out: they "
+                "are then built from behaviours."
+            )

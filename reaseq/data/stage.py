@@ -157,6 +157,7 @@ def _impressions(
     rng = np.random.default_rng([config.seed, STAGE])
     if clean.impressions is not None and config.data.split == "time":
         shown = clean.impressions.with_columns(split.by_time(pl.col("timestamp"), times).alias("split"))
+        split.check_impressions(shown["split"], times)
         table = impressions.from_source(shown, raw.requests, rng)
         return table, {"impressions": "as the source gives them; rows of a request shuffled"}
     built, facts = impressions.from_behaviors(

@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from reaseq.artifacts import Artifact
+from reaseq.config import Json
 from reaseq.evaluation.metrics import Floats, Ints
 from reaseq.schema import Provenance
-
-Json = dict[str, Any]
 
 
 def describe_knowledge(knowledge: Artifact) -> Json:

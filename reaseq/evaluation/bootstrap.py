@@ -36,10 +36,6 @@ class Effect:
     reason: str = ""
     """Why the effect or its interval is nan; empty otherwise."""
 
-    @property
-    def excludes_zero(self) -> bool:
-        return bool(self.low > 0 or self.high < 0)
-
     def as_json(self) -> dict[str, Any]:
         """JSON object; nan becomes null."""
         return {name: None if value != value else value for name, value in asdict(self).items()}

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from reaseq.data.dataset import EventLog
+from reaseq.data.dataset import Dataset, EventLog
 from reaseq.evaluation.metrics import Floats, Ints, wins
 from reaseq.evaluation.scorecard import ScoredSplit
 
@@ -40,8 +40,9 @@ class InferredItem:
     category: str
     confidence: float
     truth: str
-    """`taken later` if the user took it after the snapshot, `taken beyond the log` if the synthetic world knows that
-    the user took it where the platform does not look; else empty, which proves nothing."""
+    """`taken later` if the user took it after the snapshot (or it was held out, in leave-one-out), `taken beyond the
+    log` if the synthetic world knows that the user took it where the platform does not look; else empty, which proves
+    nothing."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def item_cases(
     other = [i for i in candidates if status[i - 1] != "ok"]
     of_new = _spread(new, _ITEMS // 2)
     chosen = of_new + _spread(seen, _ITEMS - len(of_new) - len(other[:1])) + other[:1]
-    rows = knowledge.take([i - 1 for i in chosen]).to_pylist()
+    rows = knowledge.take(np.array(chosen, np.int64) - 1).to_pylist()
     return [
         ItemCase(
             item_id=row["item_id"],
@@ -109,18 +110,16 @@ def item_cases(
 
 def user_cases(
     inferred: pa.Table,
-    log: EventLog,
+    data: Dataset,
     catalogue: Mapping[str, tuple[str, str]],
-    item_ids: Sequence[str],
     beyond: pa.Table | None = None,
 ) -> list[UserCase]:
     """Users of the latest snapshot with a log of middling length, spread over the table.
 
     Args:
         inferred: `inferred_behaviors`, with the columns user_id, snapshot, item_ids and confidence.
-        log: all behaviours.
+        data: that it was made from.
         catalogue: item id → (title, top category).
-        item_ids: [V].
         beyond: `beyond_log`, where there is one.
     """
     if not inferred.num_rows:
@@ -128,18 +127,17 @@ def user_cases(
     snapshot = inferred.column("snapshot").cast(pa.int64())
     latest = pc.max(snapshot).as_py()
     rows = [row for row in inferred.filter(pc.equal(snapshot, latest)).to_pylist() if row["item_ids"]]
+    log = data.log
     users = log.user_index([row["user_id"] for row in rows])
-    spans = [(row, int(log.offsets[u]), int(log.offsets[u + 1])) for row, u in zip(rows, users, strict=True) if u >= 0]
-    known = [
-        (row, start, start + int(np.searchsorted(log.timestamps[start:end], latest)), end) for row, start, end in spans
-    ]
-    middling = [case for case in known if _SHORTEST <= case[2] - case[1] <= _LONGEST]
+    spans = [(row, slice(log.offsets[u], log.offsets[u + 1])) for row, u in zip(rows, users, strict=True) if u >= 0]
+    known = [(row, span, data.visible[span] & (log.timestamps[span] < latest)) for row, span in spans]
+    middling = [case for case in known if _SHORTEST <= case[2].sum() <= _LONGEST]
     columns = [] if beyond is None else [beyond.column(name).to_pylist() for name in ("user_id", "item_id")]
     hidden = set(zip(*columns, strict=True))
     cases = []
-    for row, start, cut, end in _spread(middling or known, _USERS):
-        past = [item_ids[i - 1] for i in log.items[start:cut]]
-        later = {item_ids[i - 1] for i in log.items[cut:end]}
+    for row, span, seen in _spread(middling or known, _USERS):
+        past = [data.item_ids[i - 1] for i in log.items[span][seen]]
+        later = {data.item_ids[i - 1] for i in log.items[span][~seen]}
         found = [pair for pair in zip(row["item_ids"], row["confidence"], strict=True) if pair[0] in catalogue]
         truth = {item: "taken beyond the log" for item, _ in found if (row["user_id"], item) in hidden}
         truth |= dict.fromkeys(later, "taken later")

@@ -13,7 +13,9 @@ from sklearn.metrics import roc_curve
 from reaseq.evaluation.buckets import LEAST_USERS
 from reaseq.evaluation.drawing import COLOURS, FULL, GAIN, ID, INK, LINE, LOSS, NAMES, QUIET, svg
 from reaseq.evaluation.metrics import Floats, Ints, calibration
-from reaseq.evaluation.scorecard import signed
+from reaseq.evaluation.scorecard import Verdict, signed, verdict
+
+_COLOUR_OF: dict[Verdict, str] = {"better": GAIN, "worse": LOSS, "open": ID, "unsure": ID}
 
 
 def lift_by_bucket(rows: Mapping[str, Mapping[str, Any]], unit: str) -> str:
@@ -34,9 +36,9 @@ def lift_by_bucket(rows: Mapping[str, Mapping[str, Any]], unit: str) -> str:
                 values.plot(value, y, "o", color=COLOURS[model], markersize=8)
             lift = rows[name]["lift"]
             if lift and lift["effect"] is not None:
-                change.plot(lift["effect"], y, "o", color=_verdict(lift), markersize=7)
+                change.plot(lift["effect"], y, "o", color=_COLOUR_OF[verdict(lift)], markersize=7)
                 if lift["low"] is not None:
-                    change.plot([lift["low"], lift["high"]], [y, y], color=_verdict(lift), linewidth=2.2)
+                    change.plot([lift["low"], lift["high"]], [y, y], color=_COLOUR_OF[verdict(lift)], linewidth=2.2)
         values.set(xlabel="GAUC", ylabel=unit)
         values.set_yticks(list(places.values()), [_bucket(name, rows[name]) for name in places])
         change.set(xlabel="GAUC, full − ID-only with its 95 % interval", yticks=[])
@@ -94,9 +96,9 @@ def changes(
             if change["effect"] is None:
                 ax.text(0.5, y, "nothing to measure", transform=_row_of(ax), ha="center", va="center", size=8.5)
                 continue
-            ax.plot(change["effect"], y, "o", color=_verdict(change), markersize=7)
+            ax.plot(change["effect"], y, "o", color=_COLOUR_OF[verdict(change)], markersize=7)
             if change["low"] is not None:
-                ax.plot([change["low"], change["high"]], [y, y], color=_verdict(change), linewidth=2.2)
+                ax.plot([change["low"], change["high"]], [y, y], color=_COLOUR_OF[verdict(change)], linewidth=2.2)
         ax.axvline(0, color=INK, linewidth=0.8)
         ax.set_yticks(list(places), [label for label, _ in rows])
         ax.set(xlabel=label, ylim=(-0.6, len(rows) - 0.4))
@@ -210,12 +212,6 @@ def code_use(levels: Sequence[Ints]) -> str:
         axes[0].legend(loc="upper right")
 
     return svg("code-use", draw, size=(4.9, 3.0))
-
-
-def _verdict(change: Mapping[str, Any]) -> str:
-    if change["low"] is None or change["low"] <= 0 <= change["high"]:
-        return ID
-    return GAIN if change["effect"] > 0 else LOSS
 
 
 def _row_of(ax: Axes) -> Transform:

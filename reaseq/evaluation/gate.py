@@ -23,12 +23,12 @@ import numpy as np
 from reaseq.evaluation.bootstrap import Effect
 from reaseq.evaluation.buckets import LEAST_USERS
 from reaseq.evaluation.scorecard import BUCKET_WORDS, signed
+from reaseq.ranking.bundle import PARITY
 
 RULE_VERSION = 1
 """Rises with every change to what the rule demands."""
 SEEDS = 3
 AUC_MARGIN = 0.002
-PARITY = 1e-5
 DIGITS = 9
 """Differences are rounded to so many places, so that what lies on its bound is not failed by the last bit of a sum."""
 GROUPS = ("item_events", "history")

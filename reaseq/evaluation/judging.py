@@ -5,7 +5,7 @@ the registry's, brought here as a bundle; where there is none, the ID-only ranke
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,8 @@ from reaseq.evaluation.metrics import Floats, Ints
 from reaseq.evaluation.provenance import versions
 from reaseq.evaluation.yardsticks import item_events
 from reaseq.ranking.bundle import Bundle
-from reaseq.ranking.scoring import score_impressions
+from reaseq.ranking.errors import RankingError
+from reaseq.ranking.scoring import Scorer
 
 GATE, PAGE, TEXT = "gate.json", "gate.html", "gate.md"
 
@@ -34,7 +35,7 @@ class Champion:
     name: str
     """What a person calls it, such as `reaseq-ranker version 3`."""
     bundle: Artifact | None
-    """None: it could not be brought here."""
+    """None: it could not be brought here, or not be scored."""
     problem: str = ""
     """Why not."""
 
@@ -47,6 +48,8 @@ class Scored:
     labels: np.ndarray  # [N] int8
     challenger: Sequence[Floats]  # of each seed [N]
     champion: Floats  # [N]
+    compared: Champion | None
+    """The champion; without its bundle if it could not be scored, and then `champion` are the stand-in's scores."""
     groups: dict[str, Ints]  # group of buckets → [N] what is counted; of item_events, that of the row's item
 
 
@@ -100,15 +103,15 @@ def judge(
     def write(draft: Draft) -> None:
         torch.set_num_threads(config.threads)
         torch.use_deterministic_algorithms(True)
-        scored = _score(config, inputs, rankers, champion)
+        scored = _score(config, inputs, rankers, champion, workspace.shards)
         bounds = gate.Bounds(config.evaluation.gate_ece, config.evaluation.gate_click_ratio)
-        evidence = _measure(config, scored, rankers, champion)
+        evidence = _measure(config, scored, rankers)
         decision = gate.decide(evidence, bounds)
         told = decision.as_json() | {
             "challenger": {"digest": rankers[0].digest, "seeds": list(evidence.seeds), "auc": _plain(evidence.auc)},
-            "champion": {"name": _champion_name(champion), "auc": _plain([evidence.champion_auc])[0]},
+            "champion": {"name": _champion_name(scored.compared), "auc": _plain([evidence.champion_auc])[0]},
             "confusion": confusion(scored.labels, scored.challenger[0]),
-            "notes": _notes(rankers[0], champion, dataset),
+            "notes": _notes(rankers[0], scored.compared, dataset),
         }
         draft.write_json(GATE, told)
         write_text(draft.path / PAGE, gate_page.as_html(told))
@@ -147,7 +150,11 @@ def _check_replicates(rankers: Sequence[Artifact]) -> None:
 
 
 def _score(
-    config: RunConfig, inputs: dict[str, Artifact], rankers: Sequence[Artifact], champion: Champion | None
+    config: RunConfig,
+    inputs: dict[str, Artifact],
+    rankers: Sequence[Artifact],
+    champion: Champion | None,
+    folder: Path,
 ) -> Scored:
     data = Dataset.open(inputs["dataset"])
     shown = data.impressions("test")
@@ -159,26 +166,29 @@ def _score(
         )
 
     def scores(bundle: Artifact) -> Floats:
-        sources = (inputs["dataset"], inputs["item_vectors"], inputs["inferred_behaviors"])
-        table = score_impressions(bundle, *sources, "test", lag_hours=config.ranking.lag_hours)
-        values: Floats = table.column("score").to_numpy().astype(np.float64)
-        return values
+        sources = (data, inputs["item_vectors"], inputs["inferred_behaviors"])
+        return Scorer(bundle, *sources, config.ranking.lag_hours, folder).scores(shown).astype(np.float64)
 
-    stand_in = inputs["evaluation"].table("predictions_id.parquet", ["score"]).column(0).to_numpy().astype(np.float64)
+    others = [scores(bundle) for bundle in rankers[1:]]
+    against = inputs["evaluation"].table("predictions_id.parquet", ["score"]).column(0).to_numpy().astype(np.float64)
+    if champion and champion.bundle:
+        try:
+            against = scores(champion.bundle)
+        except RankingError as error:  # of other item vectors: a person must look, and the run goes on
+            champion = replace(champion, bundle=None, problem=str(error))
     events = item_events(data.log.only_train().items, len(data.item_ids))
     history = shown.end - data.log.offsets[shown.user]  # for user -1 both are the length of the log
     return Scored(
         users=first.column("user_id").to_numpy(),
         labels=shown.label,
-        challenger=[first.column("score").to_numpy().astype(np.float64), *(scores(bundle) for bundle in rankers[1:])],
-        champion=scores(champion.bundle) if champion and champion.bundle else stand_in,
+        challenger=[first.column("score").to_numpy().astype(np.float64), *others],
+        champion=against,
+        compared=champion,
         groups={"item_events": events[shown.item], "history": history},
     )
 
 
-def _measure(
-    config: RunConfig, scored: Scored, rankers: Sequence[Artifact], champion: Champion | None
-) -> gate.Evidence:
+def _measure(config: RunConfig, scored: Scored, rankers: Sequence[Artifact]) -> gate.Evidence:
     served, y = scored.challenger[0], scored.labels
     draws = {"replicates": config.evaluation.bootstrap, "seed": config.seed}
 
@@ -199,7 +209,7 @@ def _measure(
         click_ratio=float(served.sum() / y.sum()) if y.any() else float("nan"),
         parity_recorded=rankers[0].facts.get("parity", float("nan")),
         parity_rerun=rerun_parity(rankers[0]),
-        champion_problem=champion.problem if champion else "",
+        champion_problem=scored.compared.problem if scored.compared else "",
     )
 
 

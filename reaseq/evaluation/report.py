@@ -9,17 +9,15 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from markupsafe import Markup
 
+from reaseq.config import Json
 from reaseq.evaluation import figures, pages
 from reaseq.evaluation.cases import ChangedCase, ItemCase, UserCase
 from reaseq.evaluation.metrics import Floats, Ints
 from reaseq.evaluation.provenance import versions
-from reaseq.evaluation.scorecard import LOWER_IS_BETTER, ScoredSplit, metric_label
-
-Json = dict[str, Any]
+from reaseq.evaluation.scorecard import LOWER_IS_BETTER, ScoredSplit, metric_label, verdict
 
 _STATUS_COLOURS = {"ok": figures.GAIN, "fallback": figures.QUIET, "quarantined": figures.LOSS}
 
@@ -145,6 +143,6 @@ def _plots(metrics: Json, material: Material, omega_start: float) -> dict[str, M
 
 
 def _verdict(change: Json | None, lower_is_better: bool) -> str:
-    if not change or change["low"] is None or change["low"] <= 0 <= change["high"]:
-        return "open"
-    return "better" if (change["effect"] < 0) == lower_is_better else "worse"
+    """`scorecard.verdict` for a reader to whom no interval and one that includes 0 say the same."""
+    found = verdict(change, lower_is_better) if change else "unsure"
+    return "open" if found == "unsure" else found

@@ -7,12 +7,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from reaseq.config import Json
 from reaseq.evaluation import metrics
 from reaseq.evaluation.bootstrap import Effect, Metric, paired, paired_mean
 from reaseq.evaluation.buckets import LEAST_USERS
 from reaseq.evaluation.metrics import Floats, Ints
-
-Json = dict[str, Any]
 
 MODELS = ("id", "full")
 POINTWISE: tuple[Metric, ...] = ("auc", "gauc", "logloss")
@@ -24,6 +23,9 @@ BUCKET_WORDS = {
 }
 """Group of buckets → how its buckets are spoken of."""
 LOWER_IS_BETTER = frozenset({"logloss", "ece"})
+
+Verdict = Literal["better", "worse", "open", "unsure"]
+"""`open`: the interval includes 0; `unsure`: there is none."""
 
 
 @dataclass(frozen=True)
@@ -93,13 +95,18 @@ def metric_label(name: str) -> str:
     return _LABELS.get(name, name.upper())
 
 
-def verdict(name: str, change: Effect) -> Literal["better", "worse", "open", "unsure"]:
-    """Whether the full model is better by this metric; `open` if the interval includes 0, `unsure` without one."""
-    if np.isnan(change.low):
+def verdict(change: Mapping[str, Any], lower_is_better: bool = False) -> Verdict:
+    """What a difference says of the model that was compared with another.
+
+    Args:
+        change: `effect`, `low` and `high`, as `Effect.as_json` gives them.
+        lower_is_better: whether of this metric less is better.
+    """
+    if change["low"] is None:
         return "unsure"
-    if not change.excludes_zero:
+    if change["low"] <= 0 <= change["high"]:
         return "open"
-    return "better" if (change.effect < 0) == (name in LOWER_IS_BETTER) else "worse"
+    return "better" if (change["effect"] < 0) == lower_is_better else "worse"
 
 
 def signed(value: float, places: int = 4) -> str:
@@ -145,7 +152,7 @@ def _say(effects: Mapping[str, Effect]) -> list[str]:
     }
     said: dict[str, list[str]] = {name: [] for name in sentences}
     for name, effect in effects.items():
-        found = verdict(name, effect)
+        found = verdict(effect.as_json(), name in LOWER_IS_BETTER)
         said[found].append(metric_label(name) + ("" if found == "better" else f" {_interval(effect)}"))
     return [sentences[name].format(", ".join(parts)) for name, parts in said.items() if parts]
 

@@ -1,6 +1,6 @@
 """Evaluation: both rankers on the same impressions, what they were made of, and the report."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +17,20 @@ from reaseq.evaluation.metrics import Floats, Ints
 from reaseq.evaluation.provenance import portable_config
 from reaseq.evaluation.report import Cases, Material, Run, render
 from reaseq.evaluation.scorecard import MODELS, ScoredSplit
-from reaseq.ranking.gates import gate_values
-from reaseq.ranking.scoring import rank_catalogue, score_impressions
+from reaseq.ranking.gates import GateValues
+from reaseq.ranking.scoring import CatalogueRanks, Scorer
 
 METRICS, REPORT = "metrics.json", "report.html"
 SPLITS = ("valid", "test")
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What one ranker says of the dataset."""
+
+    splits: dict[str, pa.Table]  # split → PREDICTIONS
+    ranks: CatalogueRanks  # of the test split
+    gate: GateValues  # of the test split
 
 
 def evaluate(
@@ -56,23 +65,24 @@ def evaluate(
     }
 
     def write(draft: Draft) -> None:
-        _write(draft, config, inputs)
+        _write(draft, config, inputs, workspace.shards)
 
     # The report shows the whole configuration, so its bytes depend on all of it.
     key = {"config": portable_config(config)}
     return build(out, kind="evaluation", config=key, inputs=inputs, write=write, workspace=workspace)
 
 
-def _write(draft: Draft, config: RunConfig, inputs: dict[str, Artifact]) -> None:
+def _write(draft: Draft, config: RunConfig, inputs: dict[str, Artifact], folder: Path) -> None:
     torch.set_num_threads(config.threads)
     torch.use_deterministic_algorithms(True)
     data = Dataset.open(inputs["dataset"])
     events = yardsticks.item_events(data.log.only_train().items, len(data.item_ids))
-    predicted = _predict(config, inputs)
+    made = {name: _predict(inputs[f"ranker_{name}"], data, config, inputs, folder) for name in MODELS}
+    predicted = {split: {name: of_model.splits[split] for name, of_model in made.items()} for split in SPLITS}
     splits = {split: _line_up(data, split, predicted[split], events) for split in SPLITS}
-    splits["test"] = _rank(splits["test"], data, events, config, inputs)
-    sources = (inputs["dataset"], inputs["item_vectors"], inputs["inferred_behaviors"])
-    gate = gate_values(inputs["ranker_full"], *sources, "test", config.ranking.lag_hours)
+    ranked = {name: of_model.ranks for name, of_model in made.items()}
+    splits["test"] = _rank(splits["test"], data, events, ranked, config.seed)
+    gate = made["full"].gate
     metrics = _measure(config, splits, events, _ages(data), inputs)
     metrics["omega"] = buckets.gate_by_history(gate.omega, gate.inferred, splits["test"].history)
     for name, table in predicted["test"].items():
@@ -92,16 +102,14 @@ def _write(draft: Draft, config: RunConfig, inputs: dict[str, Artifact]) -> None
     draft.facts.update({name: metrics["test"][name] for name in MODELS}, lift=metrics["lift"], notes=metrics["notes"])
 
 
-def _predict(config: RunConfig, inputs: dict[str, Artifact]) -> dict[str, dict[str, pa.Table]]:
-    """split → model → PREDICTIONS."""
-    sources = (inputs["dataset"], inputs["item_vectors"], inputs["inferred_behaviors"])
-    return {
-        split: {
-            name: score_impressions(inputs[f"ranker_{name}"], *sources, split, lag_hours=config.ranking.lag_hours)
-            for name in MODELS
-        }
-        for split in SPLITS
-    }
+def _predict(
+    ranker: Artifact, data: Dataset, config: RunConfig, inputs: dict[str, Artifact], folder: Path
+) -> Predicted:
+    sources = (data, inputs["item_vectors"], inputs["inferred_behaviors"])
+    scorer = Scorer(ranker, *sources, config.ranking.lag_hours, folder)
+    test, gate = scorer.impressions_with_gate("test")
+    splits = {"valid": scorer.impressions("valid"), "test": test}
+    return Predicted(splits, scorer.ranks("test", users=config.evaluation.ranked_users, seed=config.seed), gate)
 
 
 def _line_up(data: Dataset, split: str, predicted: dict[str, pa.Table], events: Ints) -> ScoredSplit:
@@ -131,21 +139,8 @@ def _line_up(data: Dataset, split: str, predicted: dict[str, pa.Table], events: 
     )
 
 
-def _rank(
-    test: ScoredSplit, data: Dataset, events: Ints, config: RunConfig, inputs: dict[str, Artifact]
-) -> ScoredSplit:
+def _rank(test: ScoredSplit, data: Dataset, events: Ints, ranked: dict[str, CatalogueRanks], seed: int) -> ScoredSplit:
     """`test` with the ranks of sampled users' first positives in the catalogue, by both models and by popularity."""
-    sources = (inputs["dataset"], inputs["item_vectors"], inputs["inferred_behaviors"])
-    ranked = {
-        name: rank_catalogue(
-            inputs[f"ranker_{name}"],
-            *sources,
-            users=config.evaluation.ranked_users,
-            seed=config.seed,
-            lag_hours=config.ranking.lag_hours,
-        )
-        for name in MODELS
-    }
     some = ranked["full"]
     if not (np.array_equal(some.user_id, ranked["id"].user_id) and np.array_equal(some.item_id, ranked["id"].item_id)):
         raise EvaluationError("the rankers ranked different positives; run both stages on one dataset and seed.")
@@ -154,7 +149,7 @@ def _rank(
     users, first = np.unique(shown.user[rows], return_index=True)
     place = rows[first[np.searchsorted(users, data.log.user_index(some.user_id))]]
     seen = [data.log.items[data.log.offsets[shown.user[row]] : shown.end[row]] for row in place]
-    popularity = yardsticks.ranks(events.astype(np.float64), data.index_of(some.item_id), seen, config.seed)
+    popularity = yardsticks.ranks(events.astype(np.float64), data.index_of(some.item_id), seen, seed)
     ranks = {name: result.rank for name, result in ranked.items()} | {"popularity": popularity}
     return replace(test, ranks=ranks, rank_users=some.user_id)
 
@@ -213,7 +208,7 @@ def _cases(data: Dataset, test: ScoredSplit, predictions: pa.Table, events: Ints
     inferred = inputs["inferred_behaviors"].table("inferred_behaviors.parquet", columns)
     return Cases(
         items=cases.item_cases(knowledge, data.titles, data.top_categories, events, test.items),
-        users=cases.user_cases(inferred, data.log, catalogue, data.item_ids, data.beyond_log()),
+        users=cases.user_cases(inferred, data, catalogue, data.beyond_log()),
         helped=helped,
         hurt=hurt,
     )

@@ -21,6 +21,8 @@ MODEL, WEIGHTS, SPEC, VOCABULARY, GOLDEN, CURVE = (
     "training.jsonl",
 )
 MODEL_NAME = "reaseq_ranker"
+PARITY = 1e-5
+"""Largest difference to the stored score of a golden request that any runtime is let pass."""
 
 
 def onnx_session(model: Path | bytes) -> onnxruntime.InferenceSession:
@@ -66,7 +68,7 @@ class Bundle:
         return self.session.run(["scores"], inputs)[0]
 
     def golden(self) -> list[tuple[Tensors, np.ndarray]]:
-        """Requests and the scores that any runtime must give for them (to 1e-5)."""
+        """Requests and the scores that any runtime must give for them (to `PARITY`)."""
         tensors = load_file(self.artifact.file(GOLDEN))
         count = 1 + max((int(name.split("/")[0]) for name in tensors), default=-1)
         if not count:

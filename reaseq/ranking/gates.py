@@ -3,16 +3,14 @@
 ω is not an output of the network, so it is taken from `model.gate` by a forward hook while the impressions are scored.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from reaseq.artifacts import Artifact
 from reaseq.ranking.batches import Batch, RequestBatches
 from reaseq.ranking.model import ItemTable, Ranker
-from reaseq.ranking.scoring import BATCH, Scorer
 from reaseq.ranking.training import predict
 
 
@@ -22,21 +20,6 @@ class GateValues:
 
     omega: np.ndarray  # [N] float32 in (0, 1), what the inferred branch is multiplied by
     inferred: np.ndarray  # [N] int64, inferred behaviours that the impression saw; with 0, ω multiplies nothing
-
-
-def gate_values(
-    bundle: Artifact,
-    dataset: Artifact,
-    item_vectors: Artifact,
-    inferred_behaviors: Artifact,
-    split: str = "test",
-    lag_hours: float = 0.0,
-) -> GateValues:
-    """ω of each impression of a split; arguments as for `scoring.score_impressions`."""
-    scorer = Scorer(bundle, dataset, item_vectors, inferred_behaviors, lag_hours)
-    shown = scorer.data.impressions(split)
-    batches = RequestBatches(replace(shown, item=scorer.place[shown.item]), scorer.contexts)
-    return predict_with_gate(scorer.model, scorer.table, batches, BATCH, "reading the gate")[1]
 
 
 def predict_with_gate(

@@ -5,9 +5,11 @@ doesn't know is scored from its item vector, as serving does, and is invisible i
 """
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from safetensors.torch import load_file
 
@@ -16,6 +18,8 @@ from reaseq.artifacts import Artifact
 from reaseq.data.dataset import Dataset, Impressions
 from reaseq.ranking.batches import Contexts, RequestBatches
 from reaseq.ranking.bundle import WEIGHTS, Bundle
+from reaseq.ranking.errors import RankingError
+from reaseq.ranking.gates import GateValues, predict_with_gate
 from reaseq.ranking.inferences import InferenceTable
 from reaseq.ranking.model import ItemTable, Ranker, RankerSpec
 from reaseq.ranking.training import Network, catalogue, predict, users_of
@@ -23,6 +27,7 @@ from reaseq.representation.vectors import ItemVectors
 
 USERS, TIES = 34, 35  # streams of random numbers drawn from the seed
 BATCH = 2048
+PROGRESS = "scoring impressions"
 CANDIDATES = 2048  # per step over the catalogue
 CELLS = {"cpu": CANDIDATES, "cuda": 64 * CANDIDATES}
 """Contexts × candidates that are scored at once, which bounds memory."""
@@ -38,93 +43,39 @@ class CatalogueRanks:
     ranked: np.ndarray  # [R] int64, items it was ranked among, itself included
 
 
-def score_impressions(
-    bundle: Artifact,
-    dataset: Artifact,
-    item_vectors: Artifact,
-    inferred_behaviors: Artifact,
-    split: str,
-    lag_hours: float = 0.0,
-) -> pa.Table:
-    """Probabilities of all impressions of a split, in their order (schema `PREDICTIONS`).
-
-    Args:
-        bundle: kind "ranker".
-        dataset: kind "dataset".
-        item_vectors: of the dataset; used for items that the bundle doesn't know.
-        inferred_behaviors: of the dataset.
-        split: "train", "valid" or "test".
-        lag_hours: least age of a snapshot that an impression sees.
-    """
-    scorer = Scorer(bundle, dataset, item_vectors, inferred_behaviors, lag_hours)
-    shown = scorer.data.impressions(split)
-    scores = scorer.scores(shown)
-    table = scorer.data.artifact.table("impressions.parquet", ["request_id", "user_id", "item_id", "label", "split"])
-    table = table.filter(pa.compute.equal(table.column("split"), split))
-    return table.append_column("score", pa.array(scores, pa.float32())).cast(schema.PREDICTIONS)
-
-
-def rank_catalogue(
-    bundle: Artifact,
-    dataset: Artifact,
-    item_vectors: Artifact,
-    inferred_behaviors: Artifact,
-    *,
-    users: int,
-    seed: int,
-    split: str = "test",
-    lag_hours: float = 0.0,
-) -> CatalogueRanks:
-    """Rank a positive of each sampled user among the whole catalogue.
-
-    The positive is the user's first of the split, ranked at its own moment; items in the visible history are left out
-    (save the positive itself), as in the published tables.
-
-    Args:
-        bundle, dataset, item_vectors, inferred_behaviors, lag_hours: as for `score_impressions`.
-        users: how many to sample among those with a positive; 0 means all.
-        seed: of the sample and of ties.
-        split: whose positives.
-    """
-    scorer = Scorer(bundle, dataset, item_vectors, inferred_behaviors, lag_hours)
-    data = scorer.data
-    shown = data.impressions(split)
-    rows = np.flatnonzero((shown.label == 1) & (shown.user >= 0))
-    _, first = np.unique(shown.user[rows], return_index=True)
-    rows = rows[first]
-    if 0 < users < len(rows):
-        rows = np.sort(np.random.default_rng([seed, USERS]).choice(rows, users, replace=False))
-    rng = np.random.default_rng([seed, TIES])
-    rank, ranked = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
-    for place, row in enumerate(progress.track(rows, f"ranking the catalogue for {split} users")):
-        scores = scorer.catalogue_scores(shown, int(row))
-        positive = int(shown.item[row])
-        among = np.ones(len(scores), bool)
-        among[data.log.items[data.log.offsets[shown.user[row]] : shown.end[row]]] = False
-        among[0], among[positive] = False, True
-        better = int((scores[among] > scores[positive]).sum())
-        ties = int((scores[among] == scores[positive]).sum()) - 1
-        rank[place] = 1 + better + int(rng.integers(ties + 1))
-        ranked[place] = int(among.sum())
-    ids = np.array(data.item_ids, dtype=object)
-    return CatalogueRanks(data.log.user_ids[shown.user[rows]], ids[shown.item[rows] - 1], rank, ranked)
-
-
 class Scorer:
     """A bundle's network over a dataset, in the dataset's own item numbering for candidates.
 
     `place` [V'+1] int64 holds the row of `table` for each item of the dataset.
+
+    Args:
+        bundle: kind "ranker".
+        dataset: kind "dataset", or one that is open already.
+        item_vectors: of the dataset; used for items that the bundle doesn't know.
+        inferred: the "inferred_behaviors" of the dataset.
+        lag_hours: least age of a snapshot that an impression sees.
+        folder: where inference vectors are mapped from, as for `InferenceTable.read`.
+
+    Raises:
+        RankingError: the bundle's weights don't fit this version's network, or it knows not all items and the item
+            vectors have other codes than it reads.
     """
 
     def __init__(
-        self, bundle: Artifact, dataset: Artifact, item_vectors: Artifact, inferred: Artifact, lag_hours: float = 0.0
+        self,
+        bundle: Artifact,
+        dataset: Artifact | Dataset,
+        item_vectors: Artifact,
+        inferred: Artifact,
+        lag_hours: float = 0.0,
+        folder: Path | None = None,
     ):
         opened = Bundle.open(bundle)
-        self.data = Dataset.open(dataset)
+        self.data = dataset if isinstance(dataset, Dataset) else Dataset.open(dataset)
         self.model = load_ranker(opened)
         known = np.concatenate([[0], opened.vocabulary.items(self.data.item_ids)])  # [V'+1] the model's index
         self.place, self.table = self._candidates(opened, known, ItemVectors.open(item_vectors))
-        table = InferenceTable.read(inferred, self.data, lag_hours)
+        table = InferenceTable.read(inferred, self.data, lag_hours, folder)
         self.contexts = Contexts(
             self.data.log,
             self.data.category_index,
@@ -133,10 +84,51 @@ class Scorer:
             items=known[self.data.log.items],
         )
 
+    def impressions(self, split: str) -> pa.Table:
+        """Probabilities of all impressions of a split, in their order (schema `PREDICTIONS`)."""
+        return self._told(split, self.scores(self.data.impressions(split)))
+
+    def impressions_with_gate(self, split: str) -> tuple[pa.Table, GateValues]:
+        """`impressions`, and the ω of each."""
+        shown = self.data.impressions(split)
+        scores, gate = predict_with_gate(self.model, self.table, self._batches(shown), BATCH, PROGRESS)
+        return self._told(split, scores), gate
+
+    def ranks(self, split: str, *, users: int, seed: int) -> CatalogueRanks:
+        """Rank a positive of each sampled user among the whole catalogue.
+
+        The positive is the user's first of the split, ranked at its own moment; items in the visible history are left
+        out (save the positive itself), as in the published tables.
+
+        Args:
+            split: whose positives.
+            users: how many to sample among those with a positive; 0 means all.
+            seed: of the sample and of ties.
+        """
+        data, shown = self.data, self.data.impressions(split)
+        rows = np.flatnonzero((shown.label == 1) & (shown.user >= 0))
+        _, first = np.unique(shown.user[rows], return_index=True)
+        rows = rows[first]
+        if 0 < users < len(rows):
+            rows = np.sort(np.random.default_rng([seed, USERS]).choice(rows, users, replace=False))
+        rng = np.random.default_rng([seed, TIES])
+        rank, ranked = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
+        for place, row in enumerate(progress.track(rows, f"ranking the catalogue for {split} users")):
+            scores = self.catalogue_scores(shown, int(row))
+            positive = int(shown.item[row])
+            among = np.ones(len(scores), bool)
+            among[data.log.items[data.log.offsets[shown.user[row]] : shown.end[row]]] = False
+            among[0], among[positive] = False, True
+            better = int((scores[among] > scores[positive]).sum())
+            ties = int((scores[among] == scores[positive]).sum()) - 1
+            rank[place] = 1 + better + int(rng.integers(ties + 1))
+            ranked[place] = int(among.sum())
+        ids = np.array(data.item_ids, dtype=object)
+        return CatalogueRanks(data.log.user_ids[shown.user[rows]], ids[shown.item[rows] - 1], rank, ranked)
+
     def scores(self, shown: Impressions) -> np.ndarray:
         """float32 [N], in the impressions' order."""
-        batches = RequestBatches(replace(shown, item=self.place[shown.item]), self.contexts)
-        return predict(self.model, self.table, batches, BATCH, "scoring impressions")
+        return predict(self.model, self.table, self._batches(shown), BATCH, PROGRESS)
 
     def catalogue_scores(self, shown: Impressions, row: int) -> np.ndarray:
         """float32 [V'+1] logits of every item of the dataset in the context of one impression; row 0 has no meaning."""
@@ -144,10 +136,27 @@ class Scorer:
         context = (shown.user[one], shown.end[one], shown.timestamp[one])
         return score_candidates(self.model, self.table, self.contexts, *context, self.place[None])[0]
 
+    def _batches(self, shown: Impressions) -> RequestBatches:
+        return RequestBatches(replace(shown, item=self.place[shown.item]), self.contexts)
+
+    def _told(self, split: str, scores: np.ndarray) -> pa.Table:
+        """The split's impressions with their scores."""
+        table = self.data.artifact.table("impressions.parquet", ["request_id", "user_id", "item_id", "label", "split"])
+        table = table.filter(pc.equal(table.column("split"), split))
+        return table.append_column("score", pa.array(scores, pa.float32())).cast(schema.PREDICTIONS)
+
     def _candidates(self, opened: Bundle, known: np.ndarray, vectors: ItemVectors) -> tuple[np.ndarray, ItemTable]:
         """Row of the table for each of the dataset's items, and the table: the model's items, then the newer ones."""
         table = catalogue(self.model)
         new = np.flatnonzero(known == 0)[1:]
+        reads = self.model.spec.levels, self.model.spec.codebook_size
+        given = vectors.centroids.shape[:2]
+        if len(new) and reads != given:
+            raise RankingError(
+                f"the bundle reads {reads[0]} codes of {reads[1]} each and the item vectors have {given[0]} of "
+                f"{given[1]}, so it can't score the {len(new)} items that it doesn't know. Give it vectors made with "
+                "its own settings of the section representation, or train the ranker again."
+            )
         place = known.copy()
         place[new] = len(table.x) + np.arange(len(new))
         category = np.array([opened.vocabulary.category(self.data.top_categories[i - 1]) for i in new], np.int64)
@@ -197,7 +206,11 @@ def score_candidates(
 
 
 def load_ranker(bundle: Bundle) -> Ranker:
-    """The bundle's network in evaluation mode, on the CPU."""
+    """The bundle's network in evaluation mode, on the CPU.
+
+    Raises:
+        RankingError: its weights don't fit the network of this version, such as for item vectors of another width.
+    """
     spec = RankerSpec(**bundle.spec["model"])
     rows = spec.items + 1
     empty: dict[str, np.ndarray] = {
@@ -208,5 +221,11 @@ def load_ranker(bundle: Bundle) -> Ranker:
         "rate": np.zeros(rows, np.float32),
     }
     model = Ranker(spec, **empty)
-    model.load_state_dict(load_file(bundle.artifact.file(WEIGHTS)))
+    try:
+        model.load_state_dict(load_file(bundle.artifact.file(WEIGHTS)))
+    except RuntimeError as error:
+        raise RankingError(
+            "the bundle's weights don't fit the network that this version builds: train the ranker again. "
+            f"{' '.join(str(error).split())[:300]}"
+        ) from None
     return model.eval()

@@ -19,7 +19,7 @@ from reaseq.config import Json, RunConfig
 from reaseq.data.dataset import Dataset
 from reaseq.parallel import Ranks
 from reaseq.ranking.batches import Contexts, Epochs
-from reaseq.ranking.bundle import CURVE, GOLDEN, MODEL, SPEC, VOCABULARY, WEIGHTS, onnx_session
+from reaseq.ranking.bundle import CURVE, GOLDEN, MODEL, PARITY, SPEC, VOCABULARY, WEIGHTS, onnx_session
 from reaseq.ranking.errors import RankingError
 from reaseq.ranking.export import GRAPH, ServedRanker, export_onnx, largest_difference
 from reaseq.ranking.features import FeatureLimits, Tensors
@@ -32,7 +32,6 @@ from reaseq.ranking.training import Network, Progress, Trainer, predict_shards
 from reaseq.representation.vectors import ItemVectors
 from reaseq.schema import SPLITS
 
-PARITY = 1e-5
 SMALLEST_BATCH = 32
 
 
@@ -144,7 +143,7 @@ def prepare(
 ) -> Prepared:
     """Open the inputs of a training and build its network on the run's device; arguments and errors as for
     `train_ranker`."""
-    cache = workspace.root / "shards"
+    cache = workspace.shards
     data, vectors = Dataset.open(dataset), ItemVectors.open(item_vectors)
     if len(vectors.z) != len(data.item_ids) + 1:
         raise RankingError(

@@ -53,6 +53,16 @@ def test_a_cut_log_keeps_its_users(small):
     assert (before.users == np.repeat(np.arange(len(before.user_ids)), np.diff(before.offsets))).all()
 
 
+@pytest.mark.parametrize("kind", ["time", "leave_one_out"])
+def test_inference_may_read_the_whole_log_but_for_what_leave_one_out_holds_out(small, kind):
+    small.split_kind = kind
+    expected = small.log.train if kind == "leave_one_out" else np.ones(len(small.log.items), bool)
+
+    assert small.visible.tolist() == expected.tolist()
+    assert small.visible_log().items.tolist() == small.log.items[expected].tolist()
+    assert small.visible_log().user_ids is small.log.user_ids
+
+
 def test_actions_are_renumbered_by_the_names_that_a_reader_knows(small):
     log = small.log
     known, unknown = log.with_actions(["buy", "click"]), log.with_actions(["buy"])

@@ -9,6 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from reaseq import artifacts, config
 from reaseq.data import Dataset, negatives, stage
+from reaseq.data.errors import SplitError
 from reaseq.data.impressions import from_source
 from tests.data.conftest import DAY, START, log
 
@@ -127,6 +128,15 @@ def test_given_impressions_and_their_splits_are_taken_as_they_are(ingested, fold
     assert table["request_id"].to_list() == [f"q{n // 2}" for n in range(8)]
 
 
+@pytest.mark.parametrize(("days", "part"), [((5, 16), "test"), ((5, 19), "valid"), ((16, 19), "train"), ((), "train")])
+def test_given_impressions_that_leave_a_part_without_any_are_refused(ingested, folder, days, part):
+    rows = [f"u1,i1,{START + day * DAY},0" for day in days]
+    (folder / "impressions.csv").write_text("\n".join(["user_id,item_id,timestamp,label", *rows]) + "\n")
+    dates = {"valid_start": "2020-09-28", "test_start": "2020-10-01"}  # days 15 and 18 of the log
+    with pytest.raises(SplitError, match=rf"gives {len(days)}, none of them for the {part} part .*data\.test_start"):
+        ingested(**dates)
+
+
 @settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 10_000), kind=st.sampled_from(["time", "leave_one_out"]))
 def test_no_history_holds_the_present_or_the_future(tmp_path_factory, seed, kind):
@@ -163,7 +173,7 @@ def test_no_history_holds_the_present_or_the_future(tmp_path_factory, seed, kind
 
 def test_impressions_of_users_without_a_behaviour_have_an_empty_history(ingested, folder):
     (folder / "interactions.csv").write_text(log())
-    rows = [f"{user},i1,{START + 5 * DAY},0" for user in ("u1", "stranger")]
+    rows = [f"{user},i1,{START + day * DAY},0" for user in ("u1", "stranger") for day in (5, 17, 19)]
     (folder / "impressions.csv").write_text("\n".join(["user_id,item_id,timestamp,label", *rows]) + "\n")
     dataset = Dataset.open(ingested())
     shown = dataset.impressions("train")

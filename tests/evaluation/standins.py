@@ -15,6 +15,7 @@ import pytest
 
 from reaseq import schema
 from reaseq.artifacts import Artifact, Draft, Workspace, build
+from reaseq.data.dataset import Dataset, Impressions
 from reaseq.evaluation import stage
 from reaseq.ranking.gates import GateValues
 from reaseq.ranking.scoring import CatalogueRanks
@@ -60,53 +61,58 @@ def write_all(root: Path, workspace: Workspace) -> dict[str, Artifact]:
     }
 
 
-def score_impressions(
-    bundle: Artifact, dataset: Artifact, item_vectors: Artifact, inferred: Artifact, split: str, lag_hours: float = 0.0
-) -> pa.Table:
-    table = dataset.table("impressions.parquet", ["request_id", "user_id", "item_id", "label", "split"])
-    table = table.filter(pc.equal(table.column("split"), split))
-    labels = table.column("label").to_numpy()
-    noise = np.random.default_rng(5).normal(size=len(labels))
-    logits = bundle.json("ranker.json")["signal"] * labels + noise - 1
-    return table.append_column("score", pa.array(1 / (1 + np.exp(-logits)), pa.float32())).cast(schema.PREDICTIONS)
+class Scorer:
+    """Stands for `reaseq.ranking.scoring.Scorer`."""
+
+    def __init__(
+        self,
+        bundle: Artifact,
+        data: Dataset,
+        item_vectors: Artifact,
+        inferred: Artifact,
+        lag_hours: float = 0.0,
+        folder: Path | None = None,
+    ):
+        self.bundle, self.data = bundle, data
+
+    @property
+    def signal(self) -> float:
+        """How well the scores know the label."""
+        return self.bundle.json("ranker.json")["signal"]
+
+    def scores(self, shown: Impressions) -> np.ndarray:
+        noise = np.random.default_rng(5).normal(size=len(shown))
+        return (1 / (1 + np.exp(1 - self.signal * shown.label - noise))).astype(np.float32)
+
+    def impressions(self, split: str) -> pa.Table:
+        table = self.data.artifact.table("impressions.parquet", ["request_id", "user_id", "item_id", "label", "split"])
+        table = table.filter(pc.equal(table.column("split"), split))
+        return table.append_column("score", pa.array(self.scores(self.data.impressions(split)))).cast(
+            schema.PREDICTIONS
+        )
+
+    def impressions_with_gate(self, split: str) -> tuple[pa.Table, GateValues]:
+        table = self.impressions(split)
+        rows = table.num_rows
+        return table, GateValues(np.linspace(0.05, 0.4, rows, dtype=np.float32), np.arange(rows) % 3)
+
+    def ranks(self, split: str, *, users: int, seed: int) -> CatalogueRanks:
+        table = self.impressions(split)
+        positive = table.filter(pc.equal(table.column("label"), 1)).to_pylist()
+        first = {row["user_id"]: row for row in reversed(positive)}
+        chosen = [first[user] for user in sorted(first)][: users or None]
+        ranks = [1 + int((1 - row["score"]) * 40) for row in chosen]
+        return CatalogueRanks(
+            np.array([row["user_id"] for row in chosen], object),
+            np.array([row["item_id"] for row in chosen], object),
+            np.array(ranks, np.int64),
+            np.full(len(chosen), 60, np.int64),
+        )
 
 
-def rank_catalogue(
-    bundle: Artifact,
-    dataset: Artifact,
-    item_vectors: Artifact,
-    inferred: Artifact,
-    *,
-    users: int,
-    seed: int,
-    split: str = "test",
-    lag_hours: float = 0.0,
-) -> CatalogueRanks:
-    table = score_impressions(bundle, dataset, item_vectors, inferred, split)
-    positive = table.filter(pc.equal(table.column("label"), 1)).to_pylist()
-    first = {row["user_id"]: row for row in reversed(positive)}
-    chosen = [first[user] for user in sorted(first)][: users or None]
-    ranks = [1 + int((1 - row["score"]) * 40) for row in chosen]
-    return CatalogueRanks(
-        np.array([row["user_id"] for row in chosen], object),
-        np.array([row["item_id"] for row in chosen], object),
-        np.array(ranks, np.int64),
-        np.full(len(chosen), 60, np.int64),
-    )
-
-
-def gate_values(
-    bundle: Artifact, dataset: Artifact, item_vectors: Artifact, inferred: Artifact, split: str, lag_hours: float
-) -> GateValues:
-    rows = dataset.table("impressions.parquet", ["split"]).column(0).to_pylist().count(split)
-    return GateValues(np.linspace(0.05, 0.4, rows, dtype=np.float32), np.arange(rows) % 3)
-
-
-def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the stage score with the functions above."""
-    monkeypatch.setattr(stage, "score_impressions", score_impressions)
-    monkeypatch.setattr(stage, "rank_catalogue", rank_catalogue)
-    monkeypatch.setattr(stage, "gate_values", gate_values)
+def stand_in(monkeypatch: pytest.MonkeyPatch, scorer: type[Scorer] = Scorer) -> None:
+    """Let the stage score with the class above, or with one made from it."""
+    monkeypatch.setattr(stage, "Scorer", scorer)
 
 
 def replicate_of(ranker: Artifact, out: Path, workspace: Workspace, seed: int, **facts: float) -> Artifact:

@@ -62,6 +62,14 @@ def test_new_items_are_shown_before_seen_ones(tmp_path, workspace):
     assert shown[0].demand_text.endswith("who want to look fresh.")
 
 
+def test_a_split_that_shows_nothing_has_no_item_cases(tmp_path, workspace):
+    dataset = smallworld.write_dataset(tmp_path / "dataset", workspace)
+    knowledge = smallworld.write_knowledge(tmp_path / "knowledge", dataset, workspace).table("knowledge.parquet")
+    data = Dataset.open(dataset)
+
+    assert item_cases(knowledge, data.titles, data.top_categories, np.zeros(61, int), np.zeros(0, np.int64)) == []
+
+
 def test_a_users_log_ends_at_the_snapshot(tmp_path, workspace):
     dataset = smallworld.write_dataset(tmp_path / "dataset", workspace)
     data = Dataset.open(dataset)
@@ -80,12 +88,36 @@ def test_a_users_log_ends_at_the_snapshot(tmp_path, workspace):
         }
     )
 
-    (case,) = user_cases(inferred, log, catalogue, data.item_ids)
+    (case,) = user_cases(inferred, data, catalogue)
 
     before = [int(i) for t, i in zip(log.timestamps[span], log.items[span], strict=True) if t < cut]
     assert case.events == len(before)
     assert [title for title, _ in case.log] == [data.titles[i - 1] for i in before[::-1]][:8]
     assert [(found.title, found.truth) for found in case.inferred] == [(catalogue[later][0], "taken later")]
+
+
+def test_what_leave_one_out_holds_out_was_taken_later(tmp_path, workspace):
+    data = Dataset.open(smallworld.write_dataset(tmp_path / "dataset", workspace))
+    data.split_kind = "leave_one_out"  # the snapshot lies after all training events, and maybe after held-out ones
+    catalogue = dict(zip(data.item_ids, zip(data.titles, data.top_categories, strict=True), strict=True))
+    log, user = data.log, 3
+    span = slice(log.offsets[user], log.offsets[user + 1])
+    items, train = log.items[span], log.train[span]
+    held_out = next(int(i) for i in items[~train] if i not in items[train])
+    inferred = pa.table(
+        {
+            "user_id": [log.user_ids[user]],
+            "snapshot": pa.array([int(log.timestamps.max()) + 1], pa.timestamp("us", tz="UTC")),
+            "item_ids": [[data.item_ids[held_out - 1]]],
+            "confidence": [[0.9]],
+        }
+    )
+
+    (case,) = user_cases(inferred, data, catalogue)
+
+    assert case.events == train.sum() < len(train)
+    assert [title for title, _ in case.log] == [data.titles[i - 1] for i in items[train][::-1]][:8]
+    assert [found.truth for found in case.inferred] == ["taken later"]
 
 
 def test_what_the_synthetic_world_hides_is_marked(tmp_path, workspace):
@@ -102,7 +134,7 @@ def test_what_the_synthetic_world_hides_is_marked(tmp_path, workspace):
     )
     beyond = pa.table({"user_id": [user, "another"], "item_id": ["i002", "i001"]})
 
-    (case,) = user_cases(inferred, data.log, catalogue, data.item_ids, beyond)
+    (case,) = user_cases(inferred, data, catalogue, beyond)
 
     assert [found.truth for found in case.inferred] == ["", "taken beyond the log"]
 
@@ -110,4 +142,4 @@ def test_what_the_synthetic_world_hides_is_marked(tmp_path, workspace):
 def test_no_inferences_give_no_user_cases():
     empty = pa.table({"user_id": [], "snapshot": [], "item_ids": [], "confidence": []})
 
-    assert user_cases(empty, None, {}, []) == []
+    assert user_cases(empty, None, {}) == []

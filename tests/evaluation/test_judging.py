@@ -1,18 +1,22 @@
 """From rankers to a decision, on the small world with made-up scores and real ONNX models."""
 
 import json
-from types import SimpleNamespace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file, save_file
 
 from reaseq import config as configuration
-from reaseq.artifacts import Artifact, Workspace, build, open_artifact
+from reaseq.artifacts import Artifact, Draft, Workspace, build, open_artifact
 from reaseq.evaluation import judging, stage
 from reaseq.evaluation.errors import EvaluationError
 from reaseq.evaluation.judging import Champion, judge
+from reaseq.ranking import scoring
+from reaseq.ranking.model import RankerSpec, build_ranker
+from tests import smallworld
 from tests.evaluation import standins
 from tests.serving import standin
 
@@ -22,10 +26,10 @@ SIGNALS = {0: 2.0, 1: 2.1, 2: 1.9, 7: 0.6, 9: 3.5}
 """How well the ranker of a seed knows the label; 7 is a poor champion, 9 an excellent one."""
 
 
-def score_impressions(bundle: Artifact, dataset: Artifact, *rest, **options) -> pa.Table:
-    signal = 0.6 if bundle.manifest.name == "ranker_id" else SIGNALS[bundle.manifest.config["seed"]]
-    stub = SimpleNamespace(json=lambda _: {"signal": signal})
-    return standins.score_impressions(stub, dataset, *rest, **options)
+class Scorer(standins.Scorer):
+    @property
+    def signal(self) -> float:
+        return 0.6 if self.bundle.manifest.name == "ranker_id" else SIGNALS[self.bundle.manifest.config["seed"]]
 
 
 @pytest.fixture(scope="module")
@@ -38,21 +42,15 @@ def world(tmp_path_factory):
     rankers = [standins.replicate_of(hand_made, root / f"ranker-{n}", workspace, n) for n in SIGNALS]
     inputs["ranker_full"] = rankers[0]
     with pytest.MonkeyPatch.context() as patched:
-        standins.stand_in(patched)
-        patched.setattr(stage, "score_impressions", score_impressions)
-        patched.setattr(stage, "rank_catalogue", rank_catalogue)
+        standins.stand_in(patched, Scorer)
         evaluation = stage.evaluate(CONFIG, **inputs, out=root / "evaluation", workspace=workspace)
     kept = {name: inputs[name] for name in ("dataset", "item_vectors", "inferred_behaviors")}
     return {**kept, "rankers": rankers, "evaluation": evaluation, "workspace": workspace}, root
 
 
-def rank_catalogue(bundle: Artifact, *rest, **options):
-    return standins.rank_catalogue(SimpleNamespace(json=lambda _: {"signal": 1.0}), *rest, **options)
-
-
 @pytest.fixture
 def arguments(world, tmp_path, monkeypatch):
-    monkeypatch.setattr(judging, "score_impressions", score_impressions)
+    monkeypatch.setattr(judging, "Scorer", Scorer)
     made, _ = world
     return made | {"rankers": made["rankers"][:3], "out": tmp_path / "gate", "workspace": Workspace(tmp_path / "w")}
 
@@ -102,6 +100,49 @@ def test_a_champion_that_could_not_be_opened_holds(arguments):
     assert told["decision"] == "hold"
     assert "a byte changed" in told["reason"]
     assert told["champion"]["name"] == "shop version 2"
+
+
+def untrained(out: Path, workspace: Workspace, items: int, codebook_size: int) -> Artifact:
+    """A real ranker's bundle as far as scoring reads it, of the small world's first items."""
+    settings = CONFIG.ranking
+    spec = RankerSpec(
+        items=items, categories=len(smallworld.CATEGORIES), levels=4, codebook_size=codebook_size,
+        id_dim=settings.id_dim, content_dim=settings.content_dim, attention_dim=settings.attention_dim,
+        hidden=settings.hidden, long_top=settings.long_top, temperature=settings.similarity_temperature,
+        gate_bias=settings.gate_bias, variant="full",
+    )  # fmt: skip
+    rows = items + 1
+    tables = {"z": np.zeros((rows, 128)), "codes": np.zeros((rows, 4))}
+    tables |= {name: np.zeros(rows) for name in ("category", "counts", "rate")}
+
+    def write(draft: Draft) -> None:
+        save_file(
+            {name: tensor.numpy() for name, tensor in build_ranker(spec, 0, tables).state_dict().items()},
+            draft.path / "model.safetensors",
+        )
+        names = pa.table({"item_id": [smallworld.item_id(n + 1) for n in range(items)]})
+        pq.write_table(names, draft.path / "vocabulary.parquet")
+        limits = {"short": 6, "long": 12, "inferred": 5, "levels": 4}
+        told = {"variant": "full", "categories": sorted(smallworld.CATEGORIES), "limits": limits}
+        draft.write_json("ranker.json", told | {"model": spec.model_dump(mode="json")})
+
+    return build(out, kind="ranker", config={}, inputs={}, write=write, workspace=workspace)
+
+
+def test_a_champion_of_other_codes_holds_and_the_run_goes_on(arguments, monkeypatch, tmp_path):
+    """The small world's vectors have codes of 8, and the champion has 4 of them and lacks ten items."""
+    bundle = untrained(tmp_path / "older", arguments["workspace"], items=50, codebook_size=4)
+    scorers = {True: scoring.Scorer, False: Scorer}
+    monkeypatch.setattr(judging, "Scorer", lambda ranker, *rest: scorers[ranker is bundle](ranker, *rest))
+
+    told = decided(judge(CONFIG, **arguments, champion=Champion("shop version 2", bundle)))
+
+    without = decided(judge(CONFIG, **arguments | {"out": tmp_path / "without"}))
+    assert told["decision"] == "hold"
+    assert "reads 4 codes of 4 each and the item vectors have 4 of 8" in told["reason"]
+    assert told["champion"] == {"name": "shop version 2", "auc": without["champion"]["auc"]}
+    assert any("shop version 2 could not be scored" in note for note in told["notes"])
+    assert str(tmp_path) not in json.dumps(told), "the decision is the same wherever the champion was brought"
 
 
 def test_one_seed_is_not_enough(arguments):
@@ -166,8 +207,10 @@ def test_the_confusion_matrix_calls_as_many_positive_as_there_are():
     assert np.sum(told["counts"]) == 5
 
 
-def test_buckets_count_training_events_and_the_visible_history(arguments, world):
-    scored = judging._score(CONFIG, {**world[0], "evaluation": arguments["evaluation"]}, arguments["rankers"], None)
+def test_buckets_count_training_events_and_the_visible_history(arguments, world, tmp_path):
+    scored = judging._score(
+        CONFIG, {**world[0], "evaluation": arguments["evaluation"]}, arguments["rankers"], None, tmp_path
+    )
 
     data = stage.Dataset.open(arguments["dataset"])
     shown = data.impressions("test")

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from reaseq import config as configuration
@@ -12,9 +13,10 @@ from reaseq import schema
 from reaseq.artifacts import Workspace, open_artifact
 from reaseq.evaluation import stage
 from reaseq.evaluation.errors import EvaluationError
-from reaseq.evaluation.scorecard import ScoredSplit, lift, notes, score
+from reaseq.evaluation.scorecard import ScoredSplit, lift, notes, score, verdict
 from reaseq.ranking.scoring import CatalogueRanks
 from tests.evaluation import standins
+from tests.evaluation.hostile import rewritten
 
 CONFIG = configuration.load("tiny", overrides={"evaluation.bootstrap": 60, "evaluation.ks": (5, 10)})
 
@@ -91,12 +93,53 @@ def test_the_same_inputs_give_the_same_bytes(made, tmp_path, monkeypatch):
     )
 
 
+def test_each_ranker_is_opened_once_over_one_opened_dataset(made, tmp_path, monkeypatch):
+    opened = []
+
+    class Counted(standins.Scorer):
+        def __init__(self, bundle, data, *rest):
+            super().__init__(bundle, data, *rest)
+            opened.append((bundle.manifest.name, data))
+
+    def enough(*_):
+        raise EvaluationError("all is scored")
+
+    standins.stand_in(monkeypatch, Counted)
+    monkeypatch.setattr(stage, "render", enough)
+
+    with pytest.raises(EvaluationError, match="all is scored"):
+        stage.evaluate(CONFIG, **made[1], out=tmp_path / "out", workspace=Workspace(tmp_path / "workspace"))
+
+    assert [name for name, _ in opened] == ["ranker_id", "ranker_full"]
+    assert opened[0][1] is opened[1][1]
+
+
+def test_a_test_split_without_impressions_is_evaluated_to_nothing(made, tmp_path, monkeypatch):
+    """Ingestion refuses such a dataset; one that was made before it did must not cost the run its other results."""
+    inputs, workspace = made[1], Workspace(tmp_path / "workspace")
+    dataset = rewritten(
+        inputs["dataset"], "impressions.parquet", schema.IMPRESSIONS,
+        lambda table: table.filter(pc.not_equal(table.column("split"), "test")), tmp_path / "dataset", workspace,
+    )  # fmt: skip
+    standins.stand_in(monkeypatch)
+
+    metrics = stage.evaluate(CONFIG, **inputs | {"dataset": dataset}, out=tmp_path / "out", workspace=workspace).json(
+        "metrics.json"
+    )
+
+    assert metrics["test"]["full"]["impressions"] == 0
+    assert metrics["test"]["full"]["auc"] is None
+    assert metrics["valid"]["full"]["auc"] > 0.5
+
+
 def test_predictions_of_other_rows_are_refused(made, tmp_path, monkeypatch):
     _, inputs, _ = made
-    standins.stand_in(monkeypatch)
-    monkeypatch.setattr(
-        stage, "score_impressions", lambda *args, **options: standins.score_impressions(*args, **options).slice(1)
-    )
+
+    class Slipped(standins.Scorer):
+        def impressions(self, split: str) -> pa.Table:
+            return super().impressions(split).slice(1)
+
+    standins.stand_in(monkeypatch, Slipped)
 
     with pytest.raises(EvaluationError, match=r"don't follow the valid rows"):
         stage.evaluate(CONFIG, **inputs, out=tmp_path / "out", workspace=Workspace(tmp_path / "workspace"))
@@ -104,14 +147,14 @@ def test_predictions_of_other_rows_are_refused(made, tmp_path, monkeypatch):
 
 def test_rankers_that_ranked_other_positives_are_refused(made, tmp_path, monkeypatch):
     _, inputs, _ = made
-    standins.stand_in(monkeypatch)
 
-    def shifted(bundle, *args, **options) -> CatalogueRanks:
-        found = standins.rank_catalogue(bundle, *args, **options)
-        full = bundle.manifest.name == "ranker_full"
-        return replace(found, item_id=np.roll(found.item_id, 1)) if full else found
+    class Shifted(standins.Scorer):
+        def ranks(self, split: str, *, users: int, seed: int) -> CatalogueRanks:
+            found = super().ranks(split, users=users, seed=seed)
+            full = self.bundle.manifest.name == "ranker_full"
+            return replace(found, item_id=np.roll(found.item_id, 1)) if full else found
 
-    monkeypatch.setattr(stage, "rank_catalogue", shifted)
+    standins.stand_in(monkeypatch, Shifted)
 
     with pytest.raises(EvaluationError, match="different positives"):
         stage.evaluate(CONFIG, **inputs, out=tmp_path / "out", workspace=Workspace(tmp_path / "workspace"))
@@ -132,6 +175,23 @@ def test_an_effect_that_did_not_show_is_said_in_plain_words():
     said = notes(score(split, ()), effects, {})
 
     assert any(note.startswith("No effect shown, the interval includes 0") for note in said)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "lower_is_better", "expected"),
+    [
+        (0.1, 0.3, False, "better"),
+        (-0.3, -0.1, False, "worse"),
+        (0.1, 0.3, True, "worse"),
+        (-0.3, -0.1, True, "better"),
+        (0.0, 0.3, False, "open"),
+        (None, None, False, "unsure"),
+    ],
+)
+def test_a_difference_is_judged_by_where_its_interval_lies(low, high, lower_is_better, expected):
+    effect = 0.2 if low is None else (low + high) / 2
+
+    assert verdict({"effect": effect, "low": low, "high": high}, lower_is_better) == expected
 
 
 def test_a_yardstick_that_wins_is_named():

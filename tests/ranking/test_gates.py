@@ -5,15 +5,15 @@ import pytest
 import torch
 
 from reaseq.artifacts import Artifact
-from reaseq.ranking.gates import GateValues, gate_values
-from reaseq.ranking.scoring import Scorer, score_impressions
+from reaseq.ranking.gates import GateValues
+from reaseq.ranking.scoring import Scorer
 from reaseq.ranking.training import users_of
 from tests.ranking.conftest import World
 
 
 @pytest.fixture(scope="module")
 def values(full: Artifact, world: World) -> GateValues:
-    return gate_values(full, *world.inputs)
+    return Scorer(full, *world.inputs).impressions_with_gate("test")[1]
 
 
 def test_each_impression_has_the_omega_of_its_own_request(full: Artifact, world: World, values: GateValues) -> None:
@@ -41,9 +41,10 @@ def test_omega_is_a_share_and_training_has_moved_it(values: GateValues) -> None:
 
 
 def test_a_lag_hides_inferences_and_scores_are_as_before(full: Artifact, world: World) -> None:
-    before = score_impressions(full, *world.inputs, "test").column("score").to_numpy()
+    scorer = Scorer(full, *world.inputs)
+    before = scorer.impressions("test")
 
-    late = gate_values(full, *world.inputs, lag_hours=24 * 365.0)
-
+    assert scorer.impressions_with_gate("test")[0].equals(before)
+    assert scorer.impressions("test").equals(before), "the hook is gone"
+    late = Scorer(full, *world.inputs, lag_hours=24 * 365.0).impressions_with_gate("test")[1]
     assert not late.inferred.any()
-    assert score_impressions(full, *world.inputs, "test").column("score").to_numpy().tolist() == before.tolist()

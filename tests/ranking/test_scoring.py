@@ -5,15 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from reaseq import schema
 from reaseq.artifacts import Artifact, Draft, Workspace, build
 from reaseq.data.dataset import Dataset
-from reaseq.ranking import Bundle, ColdItem, assemble
+from reaseq.ranking import Bundle, ColdItem, RankingError, assemble
 from reaseq.ranking.golden import user_row
 from reaseq.ranking.inferences import InferenceTable
-from reaseq.ranking.scoring import Scorer, rank_catalogue, score_impressions
+from reaseq.ranking.scoring import Scorer, load_ranker
 from reaseq.representation.vectors import ItemVectors
+from tests import smallworld
 from tests.ranking.conftest import World
 
 
@@ -38,22 +40,22 @@ def test_offline_scores_are_those_that_serving_gives(
     variant: str, world: World, request: pytest.FixtureRequest
 ) -> None:
     artifact: Artifact = request.getfixturevalue(variant)
-    table = score_impressions(artifact, *world.inputs, "test")
+    table = Scorer(artifact, *world.inputs).impressions("test")
     assert table.schema.equals(schema.PREDICTIONS)
     rows, online = online_scores(Bundle.open(artifact), world, Dataset.open(world.dataset), "test", every=4)
     np.testing.assert_allclose(table.column("score").to_numpy()[rows], online, atol=1e-5)
 
 
 def test_predictions_stand_in_the_order_of_the_impressions(full: Artifact, world: World) -> None:
-    table = score_impressions(full, *world.inputs, "valid").to_pylist()
+    table = Scorer(full, *world.inputs).impressions("valid").to_pylist()
     shown = [row for row in world.dataset.table("impressions.parquet").to_pylist() if row["split"] == "valid"]
     names = ("request_id", "user_id", "item_id", "label", "split")
     assert [[row[n] for n in names] for row in table] == [[row[n] for n in names] for row in shown]
 
 
 def test_catalogue_ranks_leave_out_what_the_user_has_seen(full: Artifact, world: World) -> None:
-    ranks = rank_catalogue(full, *world.inputs, users=0, seed=0)
     scorer = Scorer(full, *world.inputs)
+    ranks = scorer.ranks("test", users=0, seed=0)
     data = scorer.data
     shown = data.impressions("test")
     assert len(set(ranks.user_id)) == len(ranks.user_id) > 5
@@ -69,7 +71,7 @@ def test_catalogue_ranks_leave_out_what_the_user_has_seen(full: Artifact, world:
 
 
 def test_the_same_seed_ranks_the_same_users(full: Artifact, world: World) -> None:
-    first, again, other = (rank_catalogue(full, *world.inputs, users=8, seed=seed) for seed in (0, 0, 1))
+    first, again, other = (Scorer(full, *world.inputs).ranks("test", users=8, seed=seed) for seed in (0, 0, 1))
     assert len(first.user_id) == 8
     for field in dataclasses.fields(first):
         np.testing.assert_array_equal(getattr(first, field.name), getattr(again, field.name))
@@ -80,7 +82,7 @@ def test_ties_are_broken_at_random_and_not_by_position(
     full: Artifact, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Scorer, "catalogue_scores", lambda *_: np.zeros(61, np.float32))
-    ranks = rank_catalogue(full, *world.inputs, users=0, seed=0)
+    ranks = Scorer(full, *world.inputs).ranks("test", users=0, seed=0)
     assert ranks.rank.min() >= 1
     assert (ranks.rank <= ranks.ranked).all()
     assert 0.25 < (ranks.rank / ranks.ranked).mean() < 0.75
@@ -111,8 +113,8 @@ def test_an_older_bundle_scores_a_grown_and_reordered_catalogue_by_id(
 
     reordered = build(tmp_path / "d", kind="dataset", config={}, inputs={}, write=grown, workspace=workspace)
     moved = build(tmp_path / "v", kind="item_vectors", config={}, inputs={}, write=vectors, workspace=workspace)
-    before = score_impressions(full, *world.inputs, "test").column("score").to_numpy()
-    after = score_impressions(full, reordered, moved, world.inferred, "test").column("score").to_numpy()
+    before = Scorer(full, *world.inputs).impressions("test").column("score").to_numpy()
+    after = Scorer(full, reordered, moved, world.inferred).impressions("test").column("score").to_numpy()
     np.testing.assert_allclose(after, before, atol=1e-6)
 
 
@@ -121,12 +123,12 @@ def test_items_that_a_bundle_lacks_are_scored_from_their_vectors(
 ) -> None:
     bundle = Bundle.open(full)
     last = bundle.vocabulary.item_ids[54:]  # the six that appear in the test period only: unknown ids either way
-    before = score_impressions(full, *world.inputs, "test").column("score").to_numpy()
+    before = Scorer(full, *world.inputs).impressions("test").column("score").to_numpy()
     monkeypatch.setattr(
         "reaseq.ranking.features.Vocabulary.items",
         lambda self, ids: np.array([0 if i in last else self._items.get(i, 0) for i in ids], np.int64),
     )
-    after = score_impressions(full, *world.inputs, "test").column("score").to_numpy()
+    after = Scorer(full, *world.inputs).impressions("test").column("score").to_numpy()
     shown = Dataset.open(world.dataset).impressions("test")
     log = Dataset.open(world.dataset).log
     clean = [  # users in whose history none of them stands
@@ -138,3 +140,45 @@ def test_items_that_a_bundle_lacks_are_scored_from_their_vectors(
     chosen = np.array(clean)
     assert (chosen & (shown.item > 54)).any()
     np.testing.assert_allclose(after[chosen], before[chosen], atol=1e-6)
+
+
+def test_one_opened_dataset_serves_several_rankers_and_vectors_may_be_mapped(
+    full: Artifact, id_only: Artifact, world: World, tmp_path: Path
+) -> None:
+    data = Dataset.open(world.dataset)
+    for bundle in (full, id_only):
+        scorer = Scorer(bundle, data, world.vectors, world.inferred, folder=tmp_path)
+        assert scorer.data is data
+        table, gate = scorer.impressions_with_gate("test")
+        assert table.equals(Scorer(bundle, *world.inputs).impressions("test"))
+        assert len(gate.omega) == table.num_rows
+    assert len(list(tmp_path.glob("*.npy"))) == 1
+
+
+def test_vectors_with_other_codes_are_refused_for_items_that_the_bundle_lacks(
+    full: Artifact, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = smallworld.write_item_vectors(tmp_path / "v", world.dataset, Workspace(tmp_path / "ws"), size=16)
+    before = Scorer(full, *world.inputs).impressions("test")
+    assert Scorer(full, world.dataset, other, world.inferred).impressions("test").equals(before)  # it lacks none
+    monkeypatch.setattr(
+        "reaseq.ranking.features.Vocabulary.items",
+        lambda self, ids: np.array([0 if i == "i060" else self._items.get(i, 0) for i in ids], np.int64),
+    )
+    with pytest.raises(RankingError, match="reads 4 codes of 8 each and the item vectors have 4 of 16"):
+        Scorer(full, world.dataset, other, world.inferred)
+
+
+def test_weights_for_item_vectors_of_another_width_are_refused(full: Artifact, tmp_path: Path) -> None:
+    def narrowed(draft: Draft) -> None:
+        for name in full.manifest.files:
+            (draft.path / name).write_bytes(full.file(name).read_bytes())
+        weights = load_file(full.file("model.safetensors"))
+        save_file(weights | {"z": weights["z"][:, :64].copy()}, draft.path / "model.safetensors")
+
+    made = build(
+        tmp_path / "n", kind="ranker", config={}, inputs={}, write=narrowed, workspace=Workspace(tmp_path / "ws")
+    )
+    with pytest.raises(RankingError, match="weights don't fit") as refused:
+        load_ranker(Bundle.open(made))
+    assert str(tmp_path) not in str(refused.value)

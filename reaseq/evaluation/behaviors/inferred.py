@@ -100,14 +100,13 @@ def known(inferred: Inferred, data: Dataset) -> Known:
     log, category = data.log, data.category_index
     mine = np.isin(log.users, inferred.user)
     user, item, time = log.users[mine], log.items[mine].astype(np.int64), log.timestamps[mine]
-    visible = log.train[mine] if data.split_kind == "leave_one_out" else np.ones(len(user), bool)
     owner, of = inferred.user[inferred.row], category[inferred.item]
     new_item, new_category, taken, same = (np.zeros(len(inferred.item), bool) for _ in range(4))
     events, logged = np.zeros(len(inferred.user), np.int64), np.zeros(len(data.category_names) + 1, np.int64)
     ends = [*inferred.snapshots[1:].tolist(), _END]
     for snapshot, end in zip(inferred.snapshots.tolist(), ends, strict=True):
         rows, here = inferred.snapshot == snapshot, inferred.snapshot[inferred.row] == snapshot
-        seen = visible & (time < snapshot)
+        seen = data.visible[mine] & (time < snapshot)
         window = ~seen & (time < end)
 
         def among(events: Bools, taken: Ints, asked: Ints, here: Bools = here) -> Bools:

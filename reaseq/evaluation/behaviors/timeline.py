@@ -70,9 +70,7 @@ def timeline(data: Dataset, vectors: ItemVectors, inferred: Inferred, user: int)
     mine = mine.only(mine.snapshot == mine.snapshot.max())
     snapshot = int(mine.snapshot[0])
     facts = known(mine, data)
-    seen = log.timestamps[span] < snapshot
-    if data.split_kind == "leave_one_out":
-        seen &= log.train[span]
+    seen = data.visible[span] & (log.timestamps[span] < snapshot)
     kinds: list[Kind] = ["log" if each else "later" for each in seen]
     later = set(np.asarray(items)[~seen].tolist())
     entries = [_entry(data, i, t, kind) for i, t, kind in zip(items, times, kinds, strict=True)]

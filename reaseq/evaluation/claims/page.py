@@ -9,13 +9,11 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
-from reaseq.config import load, with_defaults
+from reaseq.config import Json, load, with_defaults
 from reaseq.evaluation import figures, pages
 from reaseq.evaluation.claims.judgements import ARMS
 from reaseq.evaluation.claims.table import COLUMNS
 from reaseq.evaluation.provenance import portable_config
-
-Json = dict[str, Any]
 
 WORDS = {
     "C1": "RER cures knowledge poverty",

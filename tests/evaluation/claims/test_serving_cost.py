@@ -22,7 +22,7 @@ from reaseq.evaluation.metrics import auc
 from reaseq.ranking.bundle import Bundle, onnx_session
 from reaseq.ranking.features import UserRow
 from reaseq.ranking.inferences import InferenceTable
-from reaseq.ranking.scoring import score_impressions
+from reaseq.ranking.scoring import Scorer
 from reaseq.ranking.stage import train_ranker
 from tests import smallworld
 
@@ -76,7 +76,7 @@ def test_stale_and_missing_inferences_are_scored_as_the_scorer_does(evidence, so
 
     assert list(quality) == ["lag 0 h", "lag 24 h", "lag 72 h", "lag 168 h", "none"]
     for lag in (0.0, 72.0):
-        table = score_impressions(ranker, *sources, "test", lag_hours=lag)
+        table = Scorer(ranker, *sources, lag_hours=lag).impressions("test")
         expected = auc(table.column("label").to_numpy(), table.column("score").to_numpy())
         assert quality[f"lag {lag:.0f} h"]["auc"] == pytest.approx(expected, abs=1e-9)
 
