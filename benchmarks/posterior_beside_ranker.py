@@ -29,7 +29,6 @@ from reaseq.behavior.slots import gather_sequences, insert_masks
 from reaseq.config import RunConfig
 from reaseq.data.dataset import Dataset, Impressions
 from reaseq.evaluation import metrics
-from reaseq.evaluation.claims.hiding import visible
 from reaseq.ranking.batches import RequestBatches
 from reaseq.ranking.sequential.counting import ItemToItem
 from reaseq.ranking.stage import fit, prepare
@@ -60,7 +59,7 @@ def said(
     """What is said of every item for these users at the validation snapshot: name → [n, V+1]."""
     behavior = run.behavior
     model = load_denoiser(folder_at(denoiser, int(data.valid_start)))
-    past = visible(data).with_actions(model.config.action_names).before(int(data.valid_start))
+    past = data.visible_log().with_actions(model.config.action_names).before(int(data.valid_start))
     starts, ends = past.offsets[users], past.offsets[users + 1]
     recent = gather_sequences(past, np.maximum(starts, ends - behavior.max_slots), ends)
     z, codes = torch.from_numpy(vectors.z), torch.from_numpy(vectors.codes.astype(np.int64)).clamp(min=0)
@@ -96,7 +95,7 @@ def main() -> int:
     for seed in frozen["seeds"]:
         run = config.load(frozen["preset"], seed=seed, overrides={"threads": 1, "device": "cpu"})
         shown, logits = ranker_logits(run, dataset, item_vectors, inferred, chosen.out)
-        able = np.diff(visible(data).before(int(data.valid_start)).offsets) >= run.behavior.min_events
+        able = np.diff(data.visible_log().before(int(data.valid_start)).offsets) >= run.behavior.min_events
         kept = (shown.user >= 0) & able[np.maximum(shown.user, 0)]
         users, row = np.unique(shown.user[kept], return_inverse=True)
         user, label, item, logit = shown.user[kept], shown.label[kept], shown.item[kept], logits[kept]

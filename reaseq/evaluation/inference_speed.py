@@ -20,7 +20,6 @@ from reaseq.behavior.fitted import folder_at, open_catalogue, open_inferrer
 from reaseq.behavior.inference import Inferrer, View, rules_of
 from reaseq.behavior.stage import snapshot_plan
 from reaseq.config import Json, RunConfig
-from reaseq.evaluation.claims.hiding import visible
 from reaseq.evaluation.errors import EvaluationError
 
 _MIB = 1 << 20
@@ -62,7 +61,7 @@ def inference_speed(
         EvaluationError: no user has enough events before the snapshot.
     """
     (data, vectors), behavior = open_catalogue(dataset, item_vectors), config.behavior
-    log, snapshot = visible(data), snapshot_plan(config, data).snapshots[-1]
+    log, snapshot = data.visible_log(), snapshot_plan(config, data).snapshots[-1]
     with deterministic_torch(config.threads, config.seed):
         rules = rules_of(behavior, log.before(int(denoiser.facts["cut"])), vectors, data.category_index)
         inferrer = open_inferrer(folder_at(denoiser, snapshot), config, data, vectors, rules, "timed")

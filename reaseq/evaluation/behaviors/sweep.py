@@ -24,7 +24,6 @@ from reaseq.behavior.sampler import Sampler
 from reaseq.config import RunConfig
 from reaseq.data.dataset import Dataset, EventLog
 from reaseq.evaluation.claims.cases import Cases
-from reaseq.evaluation.claims.hiding import visible
 from reaseq.evaluation.claims.recovery import (
     DECAY,
     POPULARITY,
@@ -106,7 +105,7 @@ def sweep(
     if config.device == "cuda" and not torch.cuda.is_available():
         config = config.model_copy(update={"device": "cpu"})
     with deterministic_torch(config.threads, config.seed):
-        log = visible(data)
+        log = data.visible_log()
         rules = rules_of(config.behavior, log.before(int(denoiser.facts["cut"])), vectors, data.category_index)
         inferrer = open_inferrer(folder_at(denoiser, snapshot), config, data, vectors, rules, "sweep")
         log = log.with_actions(inferrer.sampler.model.config.action_names)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from reaseq.artifacts import Artifact
 from reaseq.data.dataset import Dataset, EventLog
 from reaseq.data.ranges import elements
-from reaseq.evaluation.claims.hiding import Bools, Hidden, Ints, categories_of, visible
+from reaseq.evaluation.claims.hiding import Bools, Hidden, Ints, categories_of
 from reaseq.ranking.inferences import InferenceTable
 from reaseq.representation.vectors import ItemVectors
 
@@ -105,7 +105,7 @@ def _later_cases(
     data: Dataset, inferred: Artifact, user: Ints, item: Ints, timestamp: Ints, *, users: int, seed: int
 ) -> list[Cases]:
     """Cases of all snapshots from the events (user, item, timestamp), for at most `users` users drawn by seed."""
-    table, log = InferenceTable.read(inferred, data, 0.0), visible(data)
+    table, log = InferenceTable.read(inferred, data, 0.0), data.visible_log()
     ranks = len(table.snapshots) + 1
     rank = np.searchsorted(table.snapshots, timestamp, side="right")
     row = np.searchsorted(table.keys, user * ranks + rank, side="right") - 1

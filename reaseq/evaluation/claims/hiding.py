@@ -38,11 +38,6 @@ class Hidden:
     """Events before the snapshot, without what is hidden; all users, so that what others did is there to count."""
 
 
-def visible(data: Dataset) -> EventLog:
-    """The events that inference may read at all: in leave-one-out, those of training."""
-    return data.log.only_train() if data.split_kind == "leave_one_out" else data.log
-
-
 def categories_of(data: Dataset) -> Bools:
     """[G, V+1] which items belong to each of `data.category_names`.
 
@@ -71,7 +66,7 @@ def hide(data: Dataset, *, snapshot: int, users: int, least: int, seed: int) -> 
     owner, count = log.users, len(log.user_ids)
     key = owner * (len(data.item_ids) + 1) + log.items
     later = ~log.train & ~np.isin(key, key[log.train])
-    before = visible(data).before(snapshot)
+    before = data.visible_log().before(snapshot)
     kept_events = np.diff(before.offsets)
     pairs = []
     for number, of_category in enumerate(member):
@@ -134,7 +129,7 @@ def infer_hidden(
 
     def write(draft: Draft) -> None:
         data, vectors, behavior = Dataset.open(dataset), ItemVectors.open(item_vectors), config.behavior
-        learned = visible(data).before(int(fitted.facts["cut"]))
+        learned = data.visible_log().before(int(fitted.facts["cut"]))
         rules = rules_of(behavior, learned, vectors, data.category_index)
         sampler = way.sampler(behavior, config.device, seed)
         inferrer = Inferrer(sampler, vectors, data.item_ids, rules, behavior, f"gbr-{short[:12]}")
