@@ -44,9 +44,7 @@ class Table:
         training = dataset.impressions("train")
         events = item_events(dataset.log.only_train().items, len(dataset.item_ids))
         self.labels = shown.label
-        names = dataset.artifact.table("impressions.parquet", ["user_id", "split"])
-        of_test = names.filter(np.asarray(names.column("split").to_pylist()) == "test").column("user_id")
-        self.users = of_test.combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
+        self.users = dataset.shown_to("test")
         self.item_events = events[shown.item]
         self.history = np.where(shown.user >= 0, shown.end - dataset.log.offsets[shown.user.clip(0)], 0)
         mean = item_mean(training.item, training.label, len(dataset.item_ids))[shown.item]

@@ -1,9 +1,11 @@
 """C10 on the small world: what is measured, what stale inferences do, and the rule."""
 
 import numpy as np
+import polars as pl
 import pytest
 
-from reaseq.artifacts import Workspace
+from reaseq import schema
+from reaseq.artifacts import Workspace, build
 from reaseq.config import load
 from reaseq.data import Dataset
 from reaseq.evaluation.claims.serving_cost import (
@@ -17,8 +19,9 @@ from reaseq.evaluation.claims.serving_cost import (
     headroom,
     judge,
     stays_cheap,
+    staleness,
 )
-from reaseq.evaluation.metrics import auc
+from reaseq.evaluation.metrics import auc, gauc
 from reaseq.ranking.bundle import Bundle, onnx_session
 from reaseq.ranking.features import UserRow
 from reaseq.ranking.inferences import InferenceTable
@@ -79,6 +82,34 @@ def test_stale_and_missing_inferences_are_scored_as_the_scorer_does(evidence, so
         table = score_impressions(ranker, *sources, "test", lag_hours=lag)
         expected = auc(table.column("label").to_numpy(), table.column("score").to_numpy())
         assert quality[f"lag {lag:.0f} h"]["auc"] == pytest.approx(expected, abs=1e-9)
+
+
+def test_users_without_any_event_are_not_taken_for_one_user(sources, ranker, workspace):
+    dataset, *assets = sources
+    strangers = _with_strangers(dataset, workspace)
+
+    quality, changes = staleness(CONFIG, strangers, *assets, ranker)
+
+    table = score_impressions(ranker, strangers, *assets, "test")
+    users, labels, scores = (table.column(name).to_numpy() for name in ("user_id", "label", "score"))
+    assert quality["lag 0 h"]["gauc"] == pytest.approx(gauc(users, labels, scores).value, abs=1e-9)
+    assert all(change.users > 1 for change in changes)
+
+
+def _with_strangers(dataset, workspace):
+    """The dataset, with test impressions of people who have no events."""
+    shown = pl.from_arrow(dataset.table("impressions.parquet"))
+    stranger = pl.format("stranger {}", "user_id")
+    shown = shown.with_columns(pl.when(pl.col("split") == "test").then(stranger).otherwise("user_id").alias("user_id"))
+
+    def write(draft):
+        for name in ("items", "interactions"):
+            draft.write_table(f"{name}.parquet", dataset.table(f"{name}.parquet"), getattr(schema, name.upper()))
+        draft.write_table("impressions.parquet", shown.to_arrow().cast(schema.IMPRESSIONS), schema.IMPRESSIONS)
+        draft.facts.update(dataset.facts)
+
+    out = workspace.root / "strangers"
+    return build(out, kind="dataset", name="strangers", config={}, inputs={}, write=write, workspace=workspace)
 
 
 def test_measured_figures_are_taken_over_and_not_measured_again(evidence, sources, workspace):
