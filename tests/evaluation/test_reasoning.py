@@ -61,9 +61,7 @@ def test_a_second_call_makes_nothing_again(world, made) -> None:
     assert {n: a.manifest.created for n, a in again.items()} == {n: a.manifest.created for n, a in made.items()}
 
 
-@pytest.mark.parametrize(
-    ("name", "sources"), [("rer", {"rer"}), ("title_frozen", {"title"}), ("single", {"single"})]
-)
+@pytest.mark.parametrize(("name", "sources"), [("rer", {"rer"}), ("title_frozen", {"title"}), ("single", {"single"})])
 def test_no_knowledge_is_made_that_the_asked_vectors_are_not_made_from(world, tmp_path, name, sources) -> None:
     dataset, workspace, _ = world
 

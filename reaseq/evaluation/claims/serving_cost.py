@@ -166,8 +166,8 @@ def stays_cheap(
             "lint-imports checks it in the test command."
         )
         figures["of the arms"] = (
-            "A request without inferences runs the full graph with a shorter inferred axis. The lean network has no item "
-            "vectors, no search of the long history and no inferred branch: it tells what the assets cost."
+            "A request without inferences runs the full graph with a shorter inferred axis. The lean network has no "
+            "item vectors, no search of the long history and no inferred branch: it tells what the assets cost."
         )
         verdict, reason = judge(comparisons)
         return Evidence("C10", verdict, reason, (*comparisons, *changes), figures)

@@ -4,8 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from reaseq import schema
-from reaseq.artifacts import Workspace, build
+from reaseq.artifacts import Workspace
 from reaseq.config import load
 from reaseq.data import Dataset
 from reaseq.evaluation.claims.serving_cost import (
@@ -18,8 +17,8 @@ from reaseq.evaluation.claims.serving_cost import (
     export_lean,
     headroom,
     judge,
-    stays_cheap,
     staleness,
+    stays_cheap,
 )
 from reaseq.evaluation.metrics import auc, gauc
 from reaseq.ranking.bundle import Bundle, onnx_session
@@ -86,7 +85,10 @@ def test_stale_and_missing_inferences_are_scored_as_the_scorer_does(evidence, so
 
 def test_users_without_any_event_are_not_taken_for_one_user(sources, ranker, workspace):
     dataset, *assets = sources
-    strangers = _with_strangers(dataset, workspace)
+    renamed = pl.when(pl.col("split") == "test").then(pl.format("stranger {}", "user_id")).otherwise("user_id")
+    strangers = smallworld.with_impressions(
+        dataset, workspace.root / "strangers", workspace, lambda shown: shown.with_columns(renamed.alias("user_id"))
+    )
 
     quality, changes = staleness(CONFIG, strangers, *assets, ranker)
 
@@ -94,22 +96,6 @@ def test_users_without_any_event_are_not_taken_for_one_user(sources, ranker, wor
     users, labels, scores = (table.column(name).to_numpy() for name in ("user_id", "label", "score"))
     assert quality["lag 0 h"]["gauc"] == pytest.approx(gauc(users, labels, scores).value, abs=1e-9)
     assert all(change.users > 1 for change in changes)
-
-
-def _with_strangers(dataset, workspace):
-    """The dataset, with test impressions of people who have no events."""
-    shown = pl.from_arrow(dataset.table("impressions.parquet"))
-    stranger = pl.format("stranger {}", "user_id")
-    shown = shown.with_columns(pl.when(pl.col("split") == "test").then(stranger).otherwise("user_id").alias("user_id"))
-
-    def write(draft):
-        for name in ("items", "interactions"):
-            draft.write_table(f"{name}.parquet", dataset.table(f"{name}.parquet"), getattr(schema, name.upper()))
-        draft.write_table("impressions.parquet", shown.to_arrow().cast(schema.IMPRESSIONS), schema.IMPRESSIONS)
-        draft.facts.update(dataset.facts)
-
-    out = workspace.root / "strangers"
-    return build(out, kind="dataset", name="strangers", config={}, inputs={}, write=write, workspace=workspace)
 
 
 def test_measured_figures_are_taken_over_and_not_measured_again(evidence, sources, workspace):
