@@ -28,7 +28,7 @@ def study(
     out: Path | None,
 ) -> None:
     """The command's work; see `reaseq.cli.commands.claims`."""
-    config = configured(dataset, source, preset, seed, parse_settings(settings), impressions)
+    config = configured(dataset, source, preset, seed, parse_settings(settings), impressions or None)
     known = {claim.lower(): claim for claim in CLAIMS}
     asked = [name.strip() for name in only.split(",") if name.strip()]
     claims = [known.get(name.lower(), name) for name in asked] or list(CLAIMS)
