@@ -1,12 +1,16 @@
 """Bad input at the command line: one paragraph that names the field and the remedy, status 1, no traceback."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from reaseq.cli.answering import parse_candidates
+from reaseq.cli.claims import read_results
 from reaseq.cli.settings import configured
 from reaseq.errors import ConfigError
+from reaseq.evaluation.claims.study import RESULTS_VERSION
+from reaseq.evaluation.errors import EvaluationError
 from tests.cli.main_job import reaseq
 
 CASES = {
@@ -41,6 +45,16 @@ def test_impressions_that_are_set_are_those_of_the_claims(tmp_path: Path) -> Non
     words = ["--set", "data.impressions=/no/such/shown.csv", "--only", "C11"]
     told = reaseq("claims", "--preset", "tiny", "--runs", str(tmp_path / "runs"), *words)
     assert_refused(told, ["/no/such/shown.csv"])
+
+
+def test_results_of_another_version_are_refused_by_name(tmp_path: Path) -> None:
+    (old := tmp_path / "old.json").write_text('{"version": 0}')
+    (tmp_path / "new.json").write_text(json.dumps({"version": RESULTS_VERSION}))
+
+    with pytest.raises(EvaluationError, match=f"{old}.* version 0.*Run that study again"):
+        read_results(tmp_path)
+
+    assert read_results(tmp_path, but=old) == [{"version": RESULTS_VERSION}]
 
 
 @pytest.mark.parametrize(
