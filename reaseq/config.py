@@ -330,7 +330,9 @@ class EvaluationConfig(Section):
     def _ratios_in_order(self) -> Self:
         low, high = self.gate_click_ratio
         if not 0 <= low <= high:
-            raise ValueError(f"gate_click_ratio is {low}, {high}: give the lower bound, 0 or more, and then the upper one")
+            raise ValueError(
+                f"gate_click_ratio is {low}, {high}: give the lower bound, 0 or more, and then the upper one"
+            )
         return self
 
 
