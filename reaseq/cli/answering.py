@@ -92,7 +92,7 @@ def parse_candidates(text: str) -> tuple[str, ...]:
     Raises:
         RequestError: there are none.
     """
-    if os.path.isfile(text):  # Path.is_file raises where a list of ids is longer than the name of a file may be
+    if os.path.isfile(text):  # noqa: PTH113  # Path's raises where a list is longer than a file's name may be
         content = Path(text).read_text()
         try:
             ids = [str(item) for item in json.loads(content)] if content.lstrip().startswith("[") else content.split()
