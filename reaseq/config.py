@@ -20,6 +20,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PositiveInt,
     SerializerFunctionWrapHandler,
     ValidationError,
     model_serializer,
@@ -37,7 +38,7 @@ NegativeSampling = Literal["contemporary", "uniform"]
 class Section(BaseModel):
     """Base of every part of the tree: frozen, and unknown names are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     later: ClassVar[tuple[str, ...]] = ()
     """Fields that came when artifacts were there already. Where one has its default it is left out of the JSON, so that
@@ -109,9 +110,9 @@ class LlmConfig(Section):
 
 class KnowledgeConfig(Section):
     prompt_version: str = "1"
-    description_tokens: int = 512
-    co_bought: int = 5
-    text_tokens: int = 96
+    description_tokens: int = Field(512, ge=0)
+    co_bought: int = Field(5, ge=0)
+    text_tokens: int = Field(96, ge=1)
     attempts: int = Field(2, ge=1)
     """Answers asked of one agent before the item falls back to its title."""
     critic: bool = True
@@ -122,20 +123,20 @@ class RepresentationConfig(Section):
 
     encoder: str = "minilm"
     """`minilm` (packaged weights), `hf:<name or folder>` (any Hugging Face encoder) or `tfidf` (TF-IDF + SVD)."""
-    encoder_batch: int = 64
-    max_length: int = 128
+    encoder_batch: int = Field(64, ge=1)
+    max_length: int = Field(128, ge=1)
     """Tokens per text that the encoder reads."""
     title_dim: int = Field(0, ge=0, lt=VECTOR_DIM)
     """Of z's 128 values, those that say what the title says; the others say what was learned. 0: all were learned."""
-    align_steps: int = 2000
-    align_batch: int = 2048
-    align_lr: float = 1e-3
-    window_days: float = 30.0
+    align_steps: int = Field(2000, ge=0)
+    align_batch: int = Field(2048, ge=2)
+    align_lr: float = Field(1e-3, gt=0)
+    window_days: float = Field(30.0, gt=0)
     """Two behaviours of a user at most this far apart make a positive pair."""
     checkpoint_steps: int = Field(100, ge=1)
     """Alignment steps between two checkpoints; what a killed run can lose."""
-    levels: int = 4
-    codebook_size: int = 256
+    levels: int = Field(4, ge=1)
+    codebook_size: int = Field(256, ge=2, le=2**15)
 
 
 SCRATCH = "scratch"
@@ -157,18 +158,18 @@ class BehaviorConfig(Section):
     shard_weights: bool = False
     """Whether processes that fit together hold a part of each block's weights only, and fetch the rest when it is its
     turn; for LLMs that don't fit one device."""
-    d_model: int = 256
-    layers: int = 4
-    heads: int = 4
-    max_slots: int = 50
-    epochs: int = 20
-    batch_slots: int = 4096
+    d_model: int = Field(256, ge=1)
+    layers: int = Field(4, ge=1)
+    heads: int = Field(4, ge=1)
+    max_slots: int = Field(50, ge=1)
+    epochs: int = Field(20, ge=1)
+    batch_slots: int = Field(4096, ge=1)
     """Slots per batch; sequences of similar length are batched together."""
-    lr: float = 1e-3
+    lr: float = Field(1e-3, gt=0)
     dropout: float = Field(0.2, ge=0, lt=1)
-    weight_floor: float = 0.1
-    latent_weight: float = 0.5
-    history_drop: float = 0.1
+    weight_floor: float = Field(0.1, gt=0, le=1)
+    latent_weight: float = Field(0.5, ge=0)
+    history_drop: float = Field(0.1, ge=0, le=1)
     longest_suffix: int = Field(14, ge=1)
     """Most behaviours that training masks at the end of a history. Inference puts slots there by the dozen: a denoiser
     that never met so many at once reads a history pushed back behind them badly."""
@@ -180,9 +181,9 @@ class BehaviorConfig(Section):
     test alone, as a shop would fit it anew before it serves. 0: those, too, come from the one fitted before the cut."""
     snapshots: int = Field(4, ge=1)
     """Snapshots in the training period; one more stands at the start of validation and one at the start of test."""
-    inferred: int = 10
-    spare_slots: int = 4
-    reverse_steps: int = 8
+    inferred: int = Field(10, ge=1)
+    spare_slots: int = Field(4, ge=0)
+    reverse_steps: int = Field(8, ge=1)
     cache_refresh: int = Field(1, ge=1)
     """Reverse steps from one that computes the whole sequence to the next; between them keys and values of the history
     are kept. 1 computes everything at every step and is exact."""
@@ -190,15 +191,15 @@ class BehaviorConfig(Section):
     """w of classifier-free guidance; 0 does without the unconditional branch and halves the cost."""
     temperature: float = Field(0.5, ge=0)
     """Of the noise on each choice of a code; 0 takes the most probable one, so that like slots are filled in alike."""
-    infer_batch: int = 256
+    infer_batch: int = Field(256, ge=1)
     exact_items: int = Field(200_000, ge=0)
     """Largest catalogue of which every item is looked at for each slot; a larger one is searched by an index, which
     finds nearly the same items (docs/behaviors.md)."""
-    mmr_lambda: float = 0.7
+    mmr_lambda: float = Field(0.7, ge=0, le=1)
     new_category_share: float = Field(0.5, ge=0, le=1)
     """Of the inferred behaviours, the share, in whole ones, that is kept for categories which the user's log lacks."""
-    consistency_percentile: float = 5.0
-    min_events: int = 2
+    consistency_percentile: float = Field(5.0, ge=0, le=100)
+    min_events: int = Field(2, ge=0)
     """Users with fewer events before the snapshot get no inferences."""
 
     @model_validator(mode="after")
@@ -206,6 +207,12 @@ class BehaviorConfig(Section):
         for name in _OF_AN_LLM[1:]:
             if self.backbone == SCRATCH and getattr(self, name):
                 raise ValueError(f"{name} is for the LLM of behavior.backbone=hf:…, and it is {SCRATCH!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _width_by_heads(self) -> Self:
+        if self.backbone == SCRATCH and self.d_model % self.heads:
+            raise ValueError(f"d_model is {self.d_model}, no multiple of heads, which is {self.heads}; change one")
         return self
 
 
@@ -222,37 +229,37 @@ class RefreshConfig(Section):
 
 
 class RankingConfig(Section):
-    id_dim: int = 32
-    content_dim: int = 64
+    id_dim: int = Field(32, ge=1)
+    content_dim: int = Field(64, ge=1)
     """Width of what an item is besides its id: P·z + code embeddings + category."""
-    attention_dim: int = 64
+    attention_dim: int = Field(64, ge=1)
     similarity_temperature: float = Field(0.1, gt=0)
     """τ of the similarity term in attention logits."""
-    short_history: int = 50
-    long_history: int = 1000
-    long_top: int = 50
-    hidden: tuple[int, ...] = (256, 128, 64)
-    batch: int = 1024
+    short_history: int = Field(50, ge=1)
+    long_history: int = Field(1000, ge=1)
+    long_top: int = Field(50, ge=1)
+    hidden: tuple[PositiveInt, ...] = Field((256, 128, 64), min_length=1)
+    batch: int = Field(1024, ge=1)
     """Impressions per step, at most."""
     least_steps: int = Field(300, ge=1)
     """Of an epoch: a short log is cut into smaller batches, so that one pass over it is enough to learn from."""
-    epochs: int = 1
+    epochs: int = Field(1, ge=1)
     fresh_ids: bool = True
     """Whether id embeddings start anew with each epoch (MEDA); the rest of the network goes on learning."""
-    lr_dense: float = 2e-4
+    lr_dense: float = Field(2e-4, gt=0)
     lr_final: float = Field(1.0, gt=0, le=1)
     """Share of `lr_dense` that is left at the end of training; it falls linearly from 1."""
-    lr_sparse: float = 2e-3
-    id_dropout: float = 0.15
+    lr_sparse: float = Field(2e-3, gt=0)
+    id_dropout: float = Field(0.15, ge=0, lt=1)
     click_rates: Literal["auto", "on", "off"] = "auto"
     """Whether an item's click rate is an input. `auto`: unless negatives are sampled, one positive to a fixed number of
     them, since then the rate tells how sampling went and not what people like."""
     gate_bias: float = -2.0
-    lag_hours: float = 0.0
+    lag_hours: float = Field(0.0, ge=0)
     """An impression sees only inferences from a snapshot at least this much older."""
     checkpoint_steps: int = Field(200, ge=1)
-    golden_requests: int = 16
-    golden_candidates: int = 100
+    golden_requests: int = Field(16, ge=1)
+    golden_candidates: int = Field(100, ge=1)
 
     @model_validator(mode="after")
     def _short_within_long(self) -> Self:
@@ -269,7 +276,7 @@ class BaselineConfig(Section):
 
     d: int = Field(32, ge=1)
     """Width of an item's input."""
-    hidden: tuple[int, ...] = (200, 80)
+    hidden: tuple[PositiveInt, ...] = (200, 80)
     attention: int = Field(36, ge=1)
     """Hidden units of DIN's activation unit."""
     experts: int = Field(2, ge=1)
@@ -310,14 +317,23 @@ class SequentialConfig(Section):
 
 
 class EvaluationConfig(Section):
-    ks: tuple[int, ...] = (10, 50)
-    ranked_users: int = 500
+    ks: tuple[PositiveInt, ...] = Field((10, 50), min_length=1)
+    ranked_users: int = Field(500, ge=0)
     """Users whose test positives are ranked against the whole catalogue; 0 means all."""
-    bootstrap: int = 1000
+    bootstrap: int = Field(1000, ge=0)
     gate_ece: float = Field(0.05, gt=0)
     """The promotion gate holds a ranker whose expected calibration error is larger."""
     gate_click_ratio: tuple[float, float] = (0.8, 1.25)
     """… or whose predicted clicks, divided by those observed, lie outside these bounds."""
+
+    @model_validator(mode="after")
+    def _ratios_in_order(self) -> Self:
+        low, high = self.gate_click_ratio
+        if not 0 <= low <= high:
+            raise ValueError(
+                f"gate_click_ratio is {low}, {high}: give the lower bound, 0 or more, and then the upper one"
+            )
+        return self
 
 
 class PlatformConfig(Section):

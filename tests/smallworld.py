@@ -5,9 +5,11 @@ category each, so that there is something to learn; nothing here is realistic.
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 
 from reaseq import schema
@@ -98,6 +100,23 @@ def with_beyond_log(dataset: Artifact, out: Path, workspace: Workspace) -> Artif
         draft.facts.update(dataset.facts)
 
     return build(out, kind="dataset", name="known", config={}, inputs={}, write=write, workspace=workspace)
+
+
+def with_impressions(
+    dataset: Artifact, out: Path, workspace: Workspace, change: Callable[[pl.DataFrame], pl.DataFrame]
+) -> Artifact:
+    """The dataset with other impressions, those that `change` makes of its own."""
+    shown = change(pl.DataFrame(dataset.table("impressions.parquet")))
+
+    def write(draft: Draft) -> None:
+        for name in ("items", "interactions"):
+            file = f"{name}.parquet"
+            draft.write_table(file, dataset.table(file), getattr(schema, name.upper()))
+        draft.write_table("impressions.parquet", shown.to_arrow().cast(schema.IMPRESSIONS), schema.IMPRESSIONS)
+        draft.facts.update(dataset.facts)
+
+    config = {"changed": out.name}
+    return build(out, kind="dataset", name=out.name, config=config, inputs={}, write=write, workspace=workspace)
 
 
 def write_knowledge(out: Path, dataset: Artifact, workspace: Workspace) -> Artifact:

@@ -54,14 +54,19 @@ def configured(
 
     Args:
         source, impressions: paths, "" for none; impressions of None are left to the overrides.
-        overrides: as `parse_settings` gives them; the options of the dataset win over them.
+        overrides: as `parse_settings` gives them.
 
     Raises:
-        ReaSeqError: a setting is wrong, the source lacks something, or the LLM can't be reached.
+        ReaSeqError: a setting is wrong or has an option of its own, the source lacks something, or the LLM can't be
+            reached.
     """
     origin = {"data.dataset": dataset, "data.source": _absolute(source)}
     if impressions is not None:
         origin["data.impressions"] = _absolute(impressions)
+    for name in ("preset", *origin):
+        if name in overrides:
+            option = name.rpartition(".")[2]
+            raise ConfigError(f"--set {name}=… would not be heeded: say it by the option --{option}.")
     config = load(preset, seed=seed, overrides={**overrides, **origin})
     check_source(config)
     check_llm(config)

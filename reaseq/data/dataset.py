@@ -143,6 +143,17 @@ class Dataset:
             pq.read_table(self.artifact.file("impressions.parquet"), filters=[("split", "=", _known(split))])
         )
 
+    def shown_to(self, split: str) -> np.ndarray:
+        """[N] int64, who each impression of a split was shown to, numbered from 0 as they first appear: unlike
+        `Impressions.user`, it tells users without any behaviour apart.
+
+        Raises:
+            DataError: there is no such split.
+        """
+        file, wanted = self.artifact.file("impressions.parquet"), [("split", "=", _known(split))]
+        names = pq.read_table(file, columns=["user_id"], filters=wanted).column("user_id")
+        return names.combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
+
     def impression_blocks(self, split: str, rows: int) -> Iterator[Impressions]:
         """The impressions of a split, in order, in blocks of whole requests and about `rows` rows each.
 

@@ -107,7 +107,9 @@ def paired_over_seeds(
     area, areas = _WeightedAuc(user, y, a), [_WeightedAuc(user, y, b) for b in scores]
 
     def difference(weights: Floats) -> Floats:
-        return np.array([[other(row) - base for other in areas] for row in weights for base in (area(row),)])
+        of_base = np.array([area(row) for row in weights])
+        of_others = np.array([[other(row) for other in areas] for row in weights])
+        return of_others - of_base[:, None]
 
     return _resample(difference, len(ids), replicates, seed)
 

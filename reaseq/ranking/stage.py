@@ -243,16 +243,30 @@ def fit(
         RankingError: the split holds no impressions of both labels, or the loss diverges.
     """
     settings = config.ranking
-    shown, taken = item_counts(train, model.ids.num_embeddings - 1)
-    if not 0 < taken.sum() < shown.sum():
-        raise RankingError(
-            f"the training split holds {shown.sum()} impressions and not both labels: the ranker has nothing to learn. "
-            "Check `label` in the source, or the split dates (data.valid_start, data.test_start)."
-        )
+    check_labels(train, "training", "the ranker has nothing to learn")
     size = min(settings.batch, max(SMALLEST_BATCH, train.rows // settings.least_steps))
     epochs = Epochs(train, contexts, size, rated)
     trainer = Trainer(model, epochs, settings, seed=config.seed, scratch=scratch, device=device, ranks=ranks)
     return trainer.run(None if until is None else round(until * epochs.about()))
+
+
+def check_labels(shards: Shards, split: str, lack: str) -> None:
+    """Refuse a split without impressions of both labels.
+
+    Args:
+        shards: of the split.
+        split: its name, to people.
+        lack: what can't be done without, as a clause.
+
+    Raises:
+        RankingError: it holds one label only, or nothing.
+    """
+    labels = sum((np.bincount(block.impressions.label, minlength=2) for block in shards.each()), np.zeros(2, np.int64))
+    if not labels.all():
+        raise RankingError(
+            f"the {split} split holds {labels.sum()} impressions and not both labels: {lack}. "
+            "Check `label` in the source, or the split dates (data.valid_start, data.test_start)."
+        )
 
 
 def uses_click_rates(config: RunConfig, train: Shards, variant: str = "full") -> bool:

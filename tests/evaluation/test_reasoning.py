@@ -61,6 +61,16 @@ def test_a_second_call_makes_nothing_again(world, made) -> None:
     assert {n: a.manifest.created for n, a in again.items()} == {n: a.manifest.created for n, a in made.items()}
 
 
+@pytest.mark.parametrize(("name", "sources"), [("rer", {"rer"}), ("title_frozen", {"title"}), ("single", {"single"})])
+def test_no_knowledge_is_made_that_the_asked_vectors_are_not_made_from(world, tmp_path, name, sources) -> None:
+    dataset, workspace, _ = world
+
+    asked = variants(quick(), dataset, workspace, tmp_path, [name])
+
+    assert list(asked) == [name]
+    assert {folder.parent.name for folder in tmp_path.glob("*/knowledge")} == sources
+
+
 def test_hits_are_compared_user_by_user_and_only_the_aligned_title_in_the_test_period_decides(world, made) -> None:
     dataset = world[0]
 

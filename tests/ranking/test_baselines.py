@@ -4,12 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from reaseq import config
+from reaseq.artifacts import Workspace
 from reaseq.config import BaselineConfig
 from reaseq.data.dataset import Dataset
 from reaseq.ranking import RankingError
@@ -21,6 +23,7 @@ from reaseq.ranking.shards import Shards
 from reaseq.ranking.stage import fit, item_tables
 from reaseq.ranking.training import CHECKPOINT, Trainer, catalogue, predict, predict_shards
 from reaseq.representation.vectors import ItemVectors
+from tests import smallworld
 from tests.ranking.conftest import World
 from tests.ranking.test_model import ITEMS, UNSEEN, tables, users
 
@@ -181,6 +184,23 @@ def test_a_killed_training_goes_on_to_the_same_weights(
     resumed = harness.trained(name, "killed")
     for (key, a), (_, b) in zip(whole.named_parameters(), resumed.named_parameters(), strict=True):
         assert torch.equal(a, b), key
+
+
+@pytest.mark.parametrize("kept", [pl.col("label") == 1, pl.lit(False)], ids=["positives", "nothing"])
+def test_a_validation_split_without_both_labels_is_refused_before_training(
+    world: World, harness: Harness, tmp_path: Path, kept: pl.Expr
+) -> None:
+    workspace = Workspace(tmp_path / "workspace")
+    one_label = smallworld.with_impressions(
+        world.dataset, tmp_path / "one_label", workspace, lambda all: all.filter((pl.col("split") != "valid") | kept)
+    )
+    shards = {"train": harness.train, "valid": Shards.of(Dataset.open(one_label), "valid", tmp_path / "shards")}
+    model = build_baseline("din_id", harness.config.baselines, 0, harness.tables)
+
+    with pytest.raises(RankingError, match=r"validation split .*data\.valid_start, data\.test_start"):
+        fit_best(model, shards, harness.contexts, harness.config, tmp_path, torch.device("cpu"))
+
+    assert not (tmp_path / CHECKPOINT).exists()
 
 
 def test_validation_decides_how_long_to_train_and_a_killed_selection_goes_on(

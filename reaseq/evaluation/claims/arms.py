@@ -94,6 +94,10 @@ def train_arms(
 
     Returns:
         Name of the arm → its artifacts in order of the seeds.
+
+    Raises:
+        RankingError: as of `stage.fit`, `fit_best` and `build_baseline`; no further arm is begun then, and finished
+            ones are kept.
     """
     settings = config.model_copy(update={"threads": 1, "device": "cpu"})
     jobs = [(arm, seed) for arm in arms for seed in seeds]
@@ -109,8 +113,12 @@ def train_arms(
             own = settings.model_copy(update={"seed": seed})
             folders = (assets.dataset.path, paths[arm.vectors], inferred if arm.infers else None)
             waiting[pool.submit(train_arm, own, arm, *folders, workspace)] = (arm.name, seed)
-        for future in progress.track(as_completed(waiting), f"training {len(arms)} arms", total=len(jobs)):
-            made[waiting[future]] = open_artifact(future.result(), "arm")
+        try:
+            for future in progress.track(as_completed(waiting), f"training {len(arms)} arms", total=len(jobs)):
+                made[waiting[future]] = open_artifact(future.result(), "arm")
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # else the end of the block waits until all other arms are trained
+            raise
     return {arm.name: [made[arm.name, seed] for seed in seeds] for arm in arms}
 
 

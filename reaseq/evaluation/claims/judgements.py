@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from reaseq.evaluation.claims.arms import TITLES, Arm
 from reaseq.evaluation.claims.evidence import Comparison, Evidence, Verdict
 from reaseq.evaluation.claims.table import Table
+from reaseq.ranking.baselines import BASELINES
 
 PLACEBOS = {
     "random": "random items",
@@ -23,8 +24,6 @@ PLACEBOS = {
 
 TRUTH = "full, the truth"
 """Upper bound of what inferred behaviours can give: those that users really had beyond the log."""
-
-BASELINES = ("din_id", "din_title", "title", "kar")
 
 ARMS: tuple[Arm, ...] = (
     Arm("din_id", network="din_id", variant="rer"),

@@ -58,15 +58,23 @@ def html(results: Sequence[Json]) -> str:
 def _view(results: Sequence[Json]) -> dict[str, Any]:
     studies = [_study(result) for result in results]
     for study in studies:
-        alike = sum(other["dataset"] == study["dataset"] for other in studies) > 1
-        settings = [f"{name.split('.')[-1]} {value}" for name, value in _settings(study)] or ["preset"]
-        study["name"] = f"{study['dataset']}, {', '.join(settings)}" if alike else study["dataset"]
+        study["name"] = _name(study, [other for other in studies if other["dataset"] == study["dataset"]])
     verdicts = [
         (claim, WORDS[claim], [study["verdicts"].get(claim, _NONE) for study in studies])
         for claim in ORDER
         if any(claim in study["verdicts"] for study in studies)
     ]
     return {"studies": studies, "verdicts": verdicts}
+
+
+def _name(study: Json, of_dataset: Sequence[Json]) -> str:
+    """The dataset, and where several studies are of it, by what this one differs from the preset."""
+    if len(of_dataset) == 1:
+        return str(study["dataset"])
+    preset = [study["preset"]] if len({other["preset"] for other in of_dataset}) > 1 else []
+    seed = [f"seed {study['asset_seed']}"] if study["asset_seed"] else []
+    settings = [f"{name.split('.')[-1]} {value}" for name, value in _settings(study)]
+    return ", ".join([study["dataset"], *([*preset, *seed, *settings] or ["preset"])])
 
 
 def _study(result: Json) -> Json:
@@ -87,7 +95,10 @@ def _study(result: Json) -> Json:
 
 def _command(result: Json) -> str:
     options = f"--dataset {result['dataset']}" + ("" if result["dataset"] == "synthetic" else " --source FOLDER")
-    options += f" --preset {result['preset']} --seeds {len(result['seeds'])}"
+    options += f" --preset {result['preset']}"
+    if result["asset_seed"]:
+        options += f" --seed {result['asset_seed']}"
+    options += f" --seeds {len(result['seeds'])}"
     judged = {each["claim"] for each in result["evidence"]}
     if judged != set(ORDER):
         options += f" --only {','.join(claim for claim in ORDER if claim in judged)}"

@@ -4,8 +4,9 @@
     controls             inferences of shuffled items, vectors of random direction, codes of other items
     upper bound          the truth: what the user really did, before the snapshot, where the log does not look
 
-A placebo keeps rows, snapshots, lengths and confidences of the real inferences, and sees no event at or after its
-snapshot, so that it differs in nothing but what was inferred.
+Inferences keep rows and snapshots of the real ones, and see no event at or after their snapshot. They keep lengths and
+confidences too, so that they differ in nothing but what was inferred, with two exceptions: another user's come with
+lengths and confidences of their own, and the truth is as long as it is known, with confidence 1.
 """
 
 from dataclasses import replace
@@ -15,6 +16,7 @@ import pyarrow as pa
 from scipy.sparse import csr_array
 
 from reaseq.data.dataset import Dataset, EventLog
+from reaseq.data.ranges import elements
 from reaseq.evaluation.errors import EvaluationError
 from reaseq.ranking.inferences import InferenceTable
 from reaseq.representation.vectors import ItemVectors
@@ -84,15 +86,13 @@ def _another_user(table: InferenceTable, rng: np.random.Generator) -> InferenceT
     for snapshot in np.unique(rank):
         rows = rng.permutation(np.flatnonzero(rank == snapshot))
         source[rows] = np.roll(rows, 1)
-    lengths = np.diff(table.offsets)[source]
-    offsets = np.append(0, np.cumsum(lengths))
-    flat = _places(table.offsets[:-1][source], lengths)
+    flat = _slots(table, source)
     return replace(
         table,
         items=table.items[flat],
         vectors=np.asarray(table.vectors[flat]),
         confidence=table.confidence[flat],
-        offsets=offsets,
+        offsets=np.append(0, np.cumsum(np.diff(table.offsets)[source])),
     )
 
 
@@ -117,9 +117,9 @@ def _truth(table: InferenceTable, dataset: Dataset, vectors: ItemVectors) -> Inf
     key = user * ranks + np.searchsorted(table.snapshots, time, side="right")
     ends = np.searchsorted(key, table.keys)
     starts = np.maximum(ends - int(np.diff(table.offsets).max(initial=0)), np.searchsorted(user, table.keys // ranks))
-    lengths = np.maximum(ends - starts, 0)
-    offsets = np.append(0, np.cumsum(lengths))
-    items = item[_places(starts, lengths)]
+    ends = np.maximum(ends, starts)
+    offsets = np.append(0, np.cumsum(ends - starts))
+    items = item[elements(starts, ends)[1]]
     confidence = np.ones(len(items), np.float32)
     return replace(
         table, items=items, vectors=vectors.z[items].astype(np.float16), confidence=confidence, offsets=offsets
@@ -188,11 +188,5 @@ def _matrix(rows: np.ndarray, items: np.ndarray, height: int, count: int) -> csr
 
 
 def _slots(table: InferenceTable, rows: np.ndarray) -> np.ndarray:
-    """Places of all items of these rows."""
-    return _places(table.offsets[:-1][rows], np.diff(table.offsets)[rows])
-
-
-def _places(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """The ranges of these starts and lengths, one after the other."""
-    ends = np.cumsum(lengths)
-    return np.repeat(starts - (ends - lengths), lengths) + np.arange(lengths.sum())
+    """Places of all items of these rows, row after row."""
+    return elements(table.offsets[:-1][rows], table.offsets[1:][rows])[1]

@@ -5,7 +5,7 @@ AUC on cold items needs a ranker trained from each. C3 reads what distillation c
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,25 +33,34 @@ VARIANTS = {
     "rer": "RER",
 }
 """Item vectors by what they were made from; all but the first are aligned to behaviour."""
+KNOWLEDGE = ("rer", "no_critic", "single", "title")
+"""What item vectors are made from, by the name of the variant; `title_frozen` and `title` share theirs."""
 ENOUGH_VALID = 0.95
 _STREAM = 0xC2
 _TRANSITIONS = 20_000  # looked at; they are drawn once for all variants and seeds
 _PERIODS = {"valid": "validation period", "test": "test period"}
 
 
-def knowledge_variants(config: RunConfig, dataset: Artifact, workspace: Workspace, folder: Path) -> dict[str, Artifact]:
-    """The knowledge artifacts `rer`, `no_critic`, `single` and `title`, made in `folder` or taken over.
+def knowledge_variants(
+    config: RunConfig, dataset: Artifact, workspace: Workspace, folder: Path, names: Collection[str] = KNOWLEDGE
+) -> dict[str, Artifact]:
+    """The knowledge artifacts of some of `KNOWLEDGE`, made in `folder` or taken over; a model is asked for no others.
 
     Raises:
         LlmError: the model can't be asked; answers that arrived are kept.
         KnowledgeError: the prompt version is unknown, or the dataset's tables do not fit together.
     """
     uncritical = _with(config, "knowledge", critic=False)
+    made_by = {
+        "rer": (distill, config),
+        "no_critic": (distill, uncritical),
+        "single": (single_knowledge, config),
+        "title": (title_knowledge, config),
+    }
     return {
-        "rer": distill(config, dataset, folder / "rer" / "knowledge", workspace),
-        "no_critic": distill(uncritical, dataset, folder / "no_critic" / "knowledge", workspace),
-        "single": single_knowledge(config, dataset, folder / "single" / "knowledge", workspace),
-        "title": title_knowledge(config, dataset, folder / "title" / "knowledge", workspace),
+        name: make(settings, dataset, folder / name / "knowledge", workspace)
+        for name, (make, settings) in made_by.items()
+        if name in names
     }
 
 
@@ -63,11 +72,12 @@ def variants(
     Raises:
         LlmError, KnowledgeError, EncoderUnavailableError, RepresentationError: as of the two stages.
     """
-    knowledge = knowledge_variants(config, dataset, workspace, folder)
+    sources = {name: "title" if name == "title_frozen" else name for name in names}
+    knowledge = knowledge_variants(config, dataset, workspace, folder, set(sources.values()))
     frozen = _with(config, "representation", align_steps=0)
     made = {}
-    for name in names:
-        settings, source = (frozen, "title") if name == "title_frozen" else (config, name)
+    for name, source in sources.items():
+        settings = frozen if name == "title_frozen" else config
         made[name] = represent(settings, dataset, knowledge[source], folder / name / "item_vectors", workspace)
     return made
 
@@ -123,12 +133,12 @@ def knowledge_is_good(
     Raises:
         LlmError, KnowledgeError: as of `distill`.
     """
-    made = knowledge_variants(config, dataset, workspace, folder)
+    made = knowledge_variants(config, dataset, workspace, folder, ("rer", "no_critic", "single"))
     facts = made["rer"].facts
     known = attack(config, dataset, workspace, folder / "attacks", ATTACKS, per_attack)
     unknown = attack(config, dataset, workspace, folder / "attacks-held-out", HELD_OUT, per_attack)
     figures = {
-        "knowledge": {VARIANTS.get(name, name): _quality(each) for name, each in made.items() if name != "title"},
+        "knowledge": {VARIANTS[name]: _quality(each) for name, each in made.items()},
         "injected titles": {"attacks the guard was made with": known, "attacks held out": unknown},
     }
     valid, titles = facts["schema_valid"], known["titles"] + unknown["titles"]

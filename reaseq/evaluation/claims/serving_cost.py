@@ -136,8 +136,9 @@ def stays_cheap(
     short = digest([config.part("ranking"), config.device, [source.digest for source in sources]])[:24]
     ranker = train_ranker(config, *sources, workspace.root / "served" / short, workspace)
 
+    data = Dataset.open(dataset)
+
     def experiment() -> Evidence:
-        data = Dataset.open(dataset)
         table = InferenceTable.read(inferred_behaviors, data, 0.0)
         full = Bundle.open(ranker)
         exported, lean_limits = export_lean(full)
@@ -171,7 +172,9 @@ def stays_cheap(
         verdict, reason = judge(comparisons)
         return Evidence("C10", verdict, reason, (*comparisons, *changes), figures)
 
-    key = {"seed": config.seed, "bootstrap": config.evaluation.bootstrap, "requests": requests}
+    key: Json = {"seed": config.seed, "bootstrap": config.evaluation.bootstrap, "requests": requests}
+    if (data.impressions("test").user < 0).any():
+        key["users"] = "told apart"  # without such users, evidence from before they were told apart is the same
     inputs = {
         "dataset": dataset,
         "item_vectors": item_vectors,
@@ -280,16 +283,16 @@ def staleness(
         scores[f"lag {lag:.0f} h"] = scorer.scores(shown)
     scorer.contexts.inferences = None
     scores["none"] = scorer.scores(shown)
-    fresh = scores["lag 0 h"]
+    fresh, users = scores["lag 0 h"], scorer.data.shown_to("test")
     quality: Json = {
-        name: {"auc": auc(shown.label, given), "gauc": gauc(shown.user, shown.label, given).value}
+        name: {"auc": auc(shown.label, given), "gauc": gauc(users, shown.label, given).value}
         for name, given in scores.items()
     }
     changes = []
     for name, given in list(scores.items())[1:]:
         effect = paired(
             "gauc",
-            shown.user,
+            users,
             shown.label,
             fresh,
             given,

@@ -44,9 +44,7 @@ class Table:
         training = dataset.impressions("train")
         events = item_events(dataset.log.only_train().items, len(dataset.item_ids))
         self.labels = shown.label
-        names = dataset.artifact.table("impressions.parquet", ["user_id", "split"])
-        of_test = names.filter(np.asarray(names.column("split").to_pylist()) == "test").column("user_id")
-        self.users = of_test.combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
+        self.users = dataset.shown_to("test")
         self.item_events = events[shown.item]
         self.history = np.where(shown.user >= 0, shown.end - dataset.log.offsets[shown.user.clip(0)], 0)
         mean = item_mean(training.item, training.label, len(dataset.item_ids))[shown.item]
@@ -98,7 +96,8 @@ class Table:
         return _comparison(what, other, other, gain, reference, found, decides, note)
 
     def figures(self) -> dict[str, dict[str, float]]:
-        """Arm → mean and sd over seeds of AUC, GAUC and LogLoss, and GAUC of each bucket of items."""
+        """Arm → mean over seeds of AUC, GAUC and LogLoss, sd of the first two (nan of one seed), and GAUC of each
+        bucket of items."""
         table = {}
         for arm, of_seeds in self.scores.items():
             each = self.gauc(arm)
@@ -107,13 +106,18 @@ class Table:
             areas = np.array([auc(self.labels, scores) for scores in of_seeds])
             row = {
                 "AUC": float(areas.mean()),
-                "AUC sd": float(areas.std()),
+                "AUC sd": _deviation(areas),
                 "GAUC": float(gaucs.mean()),
-                "GAUC sd": float(gaucs.std()),
+                "GAUC sd": _deviation(gaucs),
                 "LogLoss": float(np.mean([logloss(self.labels, scores) for scores in of_seeds])),
             }
             table[arm] = row | {f"GAUC {bucket}": self.gauc(arm, part).mean for bucket, part in self.by_item.items()}
         return table
+
+
+def _deviation(of_seeds: Floats) -> float:
+    """Standard deviation, estimated from a sample: nan of one seed."""
+    return float(of_seeds.std(ddof=1)) if len(of_seeds) > 1 else float("nan")
 
 
 def _comparison(

@@ -18,7 +18,7 @@ from reaseq.config import RunConfig
 from reaseq.ranking.baselines.din import Din
 from reaseq.ranking.batches import Contexts
 from reaseq.ranking.shards import Shards
-from reaseq.ranking.stage import fit
+from reaseq.ranking.stage import check_labels, fit
 from reaseq.ranking.training import predict_shards
 
 CHECKS, BEST = "checks.json", "best.safetensors"
@@ -51,12 +51,16 @@ def fit_best(
 
     Args:
         model: freshly initialised, on the device.
-        shards: those of the splits "train" and "valid", which holds both labels.
+        shards: those of the splits "train" and "valid".
         contexts: user tensors.
         config: section `baselines`, and what `baseline_run` makes of it in `ranking`.
         scratch: for the checkpoint and the best weights.
         device: where the model is.
+
+    Raises:
+        RankingError: a split lacks a label, or the loss diverges.
     """
+    check_labels(shards["valid"], "validation", "nothing says when a baseline has learned enough")
     told = scratch / CHECKS
     aucs, seconds, seen = json.loads(told.read_text()) if told.is_file() else ([], [], 0)
     most = config.baselines.most_epochs

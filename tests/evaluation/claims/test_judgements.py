@@ -1,9 +1,11 @@
 """Verdicts follow from intervals by rule, whichever way they fall."""
 
+import statistics
 from collections.abc import Mapping
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from reaseq.evaluation.buckets import BUCKETS, members
 from reaseq.evaluation.claims import judgements
@@ -47,6 +49,18 @@ def test_rer_must_beat_every_yardstick_and_gain_more_over_bare_ids_on_cold_items
     beaten = judgements.knowledge_poverty(table(arms | {"id+title": 1.4}))
     assert beaten.verdict == "does not hold"
     assert "over id+title" in beaten.reason
+
+
+def test_the_spread_over_seeds_is_estimated_from_a_sample_and_unknown_of_one_seed() -> None:
+    several = table({"full": 1.0})
+    single = table({"full": 1.0})
+    single.scores["full"] = single.scores["full"][:1]
+
+    areas = [roc_auc_score(several.labels, scores) for scores in several.scores["full"]]
+
+    assert several.figures()["full"]["AUC sd"] == pytest.approx(statistics.stdev(areas))
+    assert several.figures()["full"]["GAUC sd"] > 0
+    assert np.isnan([single.figures()["full"][f"{metric} sd"] for metric in ("AUC", "GAUC")]).all()
 
 
 @pytest.mark.parametrize("strong", ["", *PLACEBOS])

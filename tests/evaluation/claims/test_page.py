@@ -60,6 +60,12 @@ def test_the_command_says_what_was_set_otherwise_than_in_the_preset() -> None:
     assert "--seeds 2 --only C1 --set ranking.hidden=[8,4] --set ranking.epochs=3`" in text
 
 
+def test_the_command_says_the_seed_of_the_assets() -> None:
+    config = portable_config(load("tiny", seed=3))
+    text = page.markdown([results("synthetic") | {"config": config, "asset_seed": 3}])
+    assert "`reaseq claims --dataset synthetic --preset tiny --seed 3 --seeds 2 --only C1`" in text
+
+
 def test_what_a_configuration_leaves_out_is_told_where_the_preset_has_it() -> None:
     config = portable_config(load("tiny", overrides={"representation.title_dim": 0}))
     text = page.markdown([results("synthetic") | {"config": config}])
@@ -70,6 +76,14 @@ def test_two_studies_of_one_dataset_are_told_apart_by_their_settings() -> None:
     config = portable_config(load("tiny", overrides={"ranking.epochs": 3}))
     text = page.markdown([results("ml-100k"), results("synthetic"), results("synthetic") | {"config": config}])
     assert "| ml-100k | synthetic, preset | synthetic, epochs 3 |" in text
+
+
+def test_two_studies_of_one_dataset_are_told_apart_by_seed_and_by_preset() -> None:
+    plain, seeded = (portable_config(load("tiny", seed=seed)) for seed in (0, 3))
+    studies = [results("synthetic") | {"config": plain}, results("synthetic") | {"config": seeded, "asset_seed": 3}]
+    small = results("synthetic") | {"config": portable_config(load("small")), "preset": "small"}
+    assert "| synthetic, preset | synthetic, seed 3 |" in page.markdown(studies)
+    assert "| synthetic, tiny | synthetic, tiny, seed 3 | synthetic, small |" in page.markdown([*studies, small])
 
 
 def test_markdown_tables_are_whole() -> None:

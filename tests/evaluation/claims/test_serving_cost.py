@@ -1,6 +1,7 @@
 """C10 on the small world: what is measured, what stale inferences do, and the rule."""
 
 import numpy as np
+import polars as pl
 import pytest
 
 from reaseq.artifacts import Workspace
@@ -16,9 +17,10 @@ from reaseq.evaluation.claims.serving_cost import (
     export_lean,
     headroom,
     judge,
+    staleness,
     stays_cheap,
 )
-from reaseq.evaluation.metrics import auc
+from reaseq.evaluation.metrics import auc, gauc
 from reaseq.ranking.bundle import Bundle, onnx_session
 from reaseq.ranking.features import UserRow
 from reaseq.ranking.inferences import InferenceTable
@@ -79,6 +81,21 @@ def test_stale_and_missing_inferences_are_scored_as_the_scorer_does(evidence, so
         table = Scorer(ranker, *sources, lag_hours=lag).impressions("test")
         expected = auc(table.column("label").to_numpy(), table.column("score").to_numpy())
         assert quality[f"lag {lag:.0f} h"]["auc"] == pytest.approx(expected, abs=1e-9)
+
+
+def test_users_without_any_event_are_not_taken_for_one_user(sources, ranker, workspace):
+    dataset, *assets = sources
+    renamed = pl.when(pl.col("split") == "test").then(pl.format("stranger {}", "user_id")).otherwise("user_id")
+    strangers = smallworld.with_impressions(
+        dataset, workspace.root / "strangers", workspace, lambda shown: shown.with_columns(renamed.alias("user_id"))
+    )
+
+    quality, changes = staleness(CONFIG, strangers, *assets, ranker)
+
+    table = score_impressions(ranker, strangers, *assets, "test")
+    users, labels, scores = (table.column(name).to_numpy() for name in ("user_id", "label", "score"))
+    assert quality["lag 0 h"]["gauc"] == pytest.approx(gauc(users, labels, scores).value, abs=1e-9)
+    assert all(change.users > 1 for change in changes)
 
 
 def test_measured_figures_are_taken_over_and_not_measured_again(evidence, sources, workspace):
