@@ -92,7 +92,7 @@ def test_users_without_any_event_are_not_taken_for_one_user(sources, ranker, wor
 
     quality, changes = staleness(CONFIG, strangers, *assets, ranker)
 
-    table = score_impressions(ranker, strangers, *assets, "test")
+    table = Scorer(ranker, strangers, *assets).impressions("test")
     users, labels, scores = (table.column(name).to_numpy() for name in ("user_id", "label", "score"))
     assert quality["lag 0 h"]["gauc"] == pytest.approx(gauc(users, labels, scores).value, abs=1e-9)
     assert all(change.users > 1 for change in changes)
