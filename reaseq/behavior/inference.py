@@ -15,7 +15,7 @@ from reaseq.artifacts import whole
 from reaseq.behavior.catalogue import Catalogue, Posterior
 from reaseq.behavior.grounding import Grounded, Rules, consistency_floors, ground
 from reaseq.behavior.sampler import BehaviorSampler
-from reaseq.behavior.shortlists import Shortlists, WholeCatalogue
+from reaseq.behavior.shortlists import SHORTLIST, Shortlists, WholeCatalogue
 from reaseq.behavior.slots import Inserted, gather_sequences, insert_masks
 from reaseq.config import BehaviorConfig
 from reaseq.data import EventLog
@@ -125,8 +125,9 @@ class Work:
 
 
 def open_shortlists(catalogue: Catalogue, posterior: Posterior, config: BehaviorConfig) -> Shortlists:
-    """Every item of a catalogue of at most `exact_items` is looked at, and a larger one is searched by an index."""
-    if len(catalogue.items) <= config.exact_items:
+    """Every item of a catalogue of at most `exact_items` is looked at, and a larger one is searched by an index. One
+    that is no longer than a shortlist is looked at, too: an index could not be learned from so few items."""
+    if len(catalogue.items) <= max(config.exact_items, SHORTLIST):
         return WholeCatalogue(catalogue, posterior)
     from reaseq.behavior.approximate_shortlists import NearItems  # here: faiss is for large catalogues alone
 
