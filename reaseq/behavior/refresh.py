@@ -59,11 +59,13 @@ class Worker:
         self._inferrer = open_inferrer(folder, config, data, vectors, recipe.rules, recipe.version)
         log = data.log.with_actions(self._inferrer.sampler.model.config.action_names)
         self._view = View.at(0, recipe.snapshot, log, vectors, data.category_index)
+        with deterministic_torch(config.threads, config.seed):
+            self._shortlists = self._inferrer.shortlists(self._view)
 
     def infer(self, shard: Shard) -> None:
         """Write the shard's rows, whole or not at all."""
         with deterministic_torch(self._config.threads, self._config.seed), whole(shard.path) as partial:
-            pq.write_table(self._inferrer.infer(self._view, np.array(shard.users)), partial)
+            pq.write_table(self._inferrer.infer(self._view, np.array(shard.users), self._shortlists), partial)
 
 
 RunShards = Callable[[Recipe, Sequence[Shard]], Iterable[object]]
