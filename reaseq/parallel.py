@@ -13,11 +13,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+from reaseq.artifacts import whole
+
+PIECE = 1 << 26
+"""Bytes of a file that are sent at once: a checkpoint may be larger than a GPU has room for."""
 
 
 @dataclass(frozen=True)
@@ -82,19 +88,16 @@ class Ranks:
         """Give every process the leading one's file, at the same path or, where paths differ, at its own; or none."""
         if self.alone:
             return
-        content = path.read_bytes() if self.leads and path.is_file() else b""
-        size = self.agree(len(content))
-        if not size:
-            if not self.leads:
-                path.unlink(missing_ok=True)
-            return
-        carried = torch.zeros(size, dtype=torch.uint8)
-        if self.leads:
-            carried = torch.frombuffer(bytearray(content), dtype=torch.uint8)
-        carried = carried.to(_carrier())
-        dist.broadcast(carried, 0)
-        if not self.leads:
-            path.write_bytes(carried.cpu().numpy().tobytes())
+        size = self.agree(path.stat().st_size if self.leads and path.is_file() else 0)
+        pieces = [min(PIECE, size - sent) for sent in range(0, size, PIECE)]
+        if self.leads and size:
+            with path.open("rb") as file:
+                _send(file, pieces)
+        elif size:
+            with whole(path) as partial, partial.open("wb") as file:
+                _receive(file, pieces)
+        elif not self.leads:
+            path.unlink(missing_ok=True)
 
     def wait(self) -> None:
         """Until every process is here."""
@@ -136,6 +139,18 @@ class Ranks:
 def _carrier() -> torch.device:
     """Where tensors must lie to travel: NCCL takes those of the GPU only."""
     return torch.device("cuda" if dist.get_backend() == "nccl" else "cpu")
+
+
+def _send(file: BinaryIO, pieces: Sequence[int]) -> None:
+    for size in pieces:
+        dist.broadcast(torch.frombuffer(bytearray(file.read(size)), dtype=torch.uint8).to(_carrier()), 0)
+
+
+def _receive(file: BinaryIO, pieces: Sequence[int]) -> None:
+    for size in pieces:
+        piece = torch.empty(size, dtype=torch.uint8, device=_carrier())
+        dist.broadcast(piece, 0)
+        file.write(piece.cpu().numpy())
 
 
 @contextmanager
