@@ -74,15 +74,18 @@ class Ranks:
 
     def agree(self, value: int) -> int:
         """The leading process's value."""
-        if self.alone:
-            return value
-        told = torch.tensor([value], device=_carrier())
-        dist.broadcast(told, 0)
-        return int(told)
+        return int(self._told(value, torch.int64))
 
     def agree_on(self, value: float) -> float:
         """As `agree`, of a number with a fraction."""
-        return float(np.int64(self.agree(int(np.float64(value).view(np.int64)))).view(np.float64))
+        return float(self._told(value, torch.float64))
+
+    def _told(self, value: float, dtype: torch.dtype) -> float:
+        if self.alone:
+            return value
+        told = torch.tensor([value], dtype=dtype, device=_carrier())
+        dist.broadcast(told, 0)
+        return told.item()
 
     def copy_file(self, path: Path) -> None:
         """Give every process the leading one's file, at the same path or, where paths differ, at its own; or none."""
