@@ -4,7 +4,6 @@ import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -236,10 +235,9 @@ def _fit_on(
     catalogue = Catalogue.known_before(log.items, vectors.z, vectors.codes, data.category_index)
     inpainting = Inpainting(corpus, catalogue, vectors.codes, behavior.max_slots)
     tables = Tables(vectors.codes, data.category_index)
-    objective = learner.objective if ranks.alone else partial(denoising, ranks=ranks)
     state = fit(
         model, corpus, inpainting, tables, behavior, seed=config.seed, scratch=scratch,
-        objective=objective, named=learner.name, ranks=ranks,
+        objective=learner.objective, named=learner.name, ranks=ranks,
     )  # fmt: skip
     calibration = calibrate(model, inpainting)
     model.config.posterior_temperature = calibration.temperature
