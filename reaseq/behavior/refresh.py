@@ -15,13 +15,13 @@ import pyarrow.parquet as pq
 
 from reaseq import progress
 from reaseq.artifacts import Artifact, Draft, Workspace, build, open_artifact, whole
-from reaseq.behavior.determinism import deterministic_torch
 from reaseq.behavior.due import USERS, Standing, counts, last_inferences
 from reaseq.behavior.errors import BehaviorError
 from reaseq.behavior.fitted import folder_at, gbr_version, inference_settings, open_catalogue, open_inferrer
 from reaseq.behavior.grounding import Rules
 from reaseq.behavior.inference import View, by_length, collect, rules_of
 from reaseq.config import RunConfig
+from reaseq.determinism import deterministic_torch
 from reaseq.schema import INFERRED_BEHAVIORS, REFRESHED_USERS
 
 

@@ -17,7 +17,6 @@ from reaseq.behavior.catalogue import Catalogue
 from reaseq.behavior.configuration import ReaSeqDenoiserConfig
 from reaseq.behavior.corpus import SMALLEST, Corpus
 from reaseq.behavior.denoiser import ReaSeqDenoiser, place, save_denoiser
-from reaseq.behavior.determinism import deterministic_torch
 from reaseq.behavior.errors import BehaviorError
 from reaseq.behavior.fitted import REFIT, folder_at, gbr_version, inference_settings, open_catalogue, open_inferrer
 from reaseq.behavior.inference import View, Work, infer_resumably, rules_of
@@ -28,6 +27,7 @@ from reaseq.behavior.snapshots import Schedule, schedule, serving_pairs
 from reaseq.behavior.training import STAGE, Objective, Tables, denoising, fit
 from reaseq.config import SCRATCH, Json, RunConfig
 from reaseq.data import Dataset, EventLog
+from reaseq.determinism import deterministic_torch
 from reaseq.parallel import Ranks
 from reaseq.representation import ItemVectors
 from reaseq.schema import INFERRED_BEHAVIORS, SPLITS, VECTOR_DIM

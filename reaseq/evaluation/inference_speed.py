@@ -15,12 +15,12 @@ import torch
 
 from reaseq import progress
 from reaseq.artifacts import Artifact
-from reaseq.behavior.determinism import deterministic_torch
 from reaseq.behavior.fitted import folder_at, open_catalogue, open_inferrer
 from reaseq.behavior.inference import Inferrer, View, rules_of
 from reaseq.behavior.shortlists import Shortlists
 from reaseq.behavior.stage import snapshot_plan
 from reaseq.config import Json, RunConfig
+from reaseq.determinism import deterministic_torch
 from reaseq.evaluation.claims.hiding import visible
 from reaseq.evaluation.errors import EvaluationError
 

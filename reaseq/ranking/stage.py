@@ -1,7 +1,6 @@
 """`train_ranker`: dataset, item vectors and inferred behaviours → a bundle that serving loads."""
 
 import json
-import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from reaseq.artifacts import Artifact, Draft, Workspace, build, write_text
 from reaseq.config import Json, RunConfig
 from reaseq.data.dataset import Dataset
+from reaseq.determinism import make_deterministic
 from reaseq.parallel import Ranks
 from reaseq.ranking.batches import Contexts, Epochs
 from reaseq.ranking.bundle import CURVE, GOLDEN, MODEL, SPEC, VOCABULARY, WEIGHTS, onnx_session
@@ -338,11 +338,7 @@ def training_device(config: RunConfig) -> torch.device:
     """
     if config.device == "cuda" and not torch.cuda.is_available():
         raise RankingError("device is cuda and torch finds no GPU: set device=cpu, or choose the preset small.")
-    if config.device == "cuda":
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what determinism asks of cuBLAS
-    torch.set_num_threads(config.threads)
-    torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # no kernel of ours reads it
+    make_deterministic(config.threads)
     return torch.device(config.device)
 
 

@@ -10,7 +10,6 @@ from reaseq.behavior.catalogue import Catalogue, Posterior
 from reaseq.behavior.corpus import Corpus
 from reaseq.behavior.decoder_stage import decoding
 from reaseq.behavior.denoiser import load_denoiser, load_model, save_denoiser
-from reaseq.behavior.determinism import deterministic_torch
 from reaseq.behavior.errors import BehaviorError
 from reaseq.behavior.generation import Generator
 from reaseq.behavior.grounding import Floors, Rules, ground
@@ -20,6 +19,7 @@ from reaseq.behavior.sampler import Sampled
 from reaseq.behavior.shortlists import WholeCatalogue
 from reaseq.behavior.slots import SlotBatch, gather_sequences, insert_masks, slot_batch
 from reaseq.behavior.training import fit
+from reaseq.determinism import deterministic_torch
 from reaseq.parallel import Ranks
 from tests.behavior.test_training import CATEGORY as RING_CATEGORY
 from tests.behavior.test_training import CODES as RING_CODES

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from reaseq import progress
 from reaseq.artifacts import Artifact
-from reaseq.behavior.determinism import deterministic_torch
 from reaseq.behavior.fitted import folder_at, open_catalogue, open_inferrer
 from reaseq.behavior.inference import Inferrer, View, rules_of
 from reaseq.behavior.sampler import Sampler
 from reaseq.config import RunConfig
 from reaseq.data.dataset import Dataset, EventLog
+from reaseq.determinism import deterministic_torch
 from reaseq.evaluation.claims.cases import Cases
 from reaseq.evaluation.claims.hiding import visible
 from reaseq.evaluation.claims.recovery import (
