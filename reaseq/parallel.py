@@ -32,7 +32,6 @@ class Ranks:
 
     rank: int = 0
     world: int = 1
-    local: int = 0  # among those of one machine, the number of its GPU
 
     @property
     def leads(self) -> bool:
@@ -167,11 +166,10 @@ def joined(device: str) -> Iterator[Ranks]:
     if world == 1:
         yield Ranks()
         return
-    local = int(os.environ.get("LOCAL_RANK", "0"))
     if device == "cuda":
-        torch.cuda.set_device(local)
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     dist.init_process_group("nccl" if device == "cuda" else "gloo")
     try:
-        yield Ranks(dist.get_rank(), world, local)
+        yield Ranks(dist.get_rank(), world)
     finally:
         dist.destroy_process_group()

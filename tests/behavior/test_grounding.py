@@ -120,7 +120,7 @@ def test_users_grounded_in_turn_get_what_they_get_together(monkeypatch: pytest.M
     rules = Rules(4, 0.7, NO_FLOORS, new_categories=2)
     history = torch.tensor([[1, 2], [3, 0], [4, 5]])
     together = ground(*_world(2), history, WholeCatalogue(_known(), SURE), rules)
-    monkeypatch.setattr(shortlists, "MOST_LOGITS", {"cpu": 1})
+    monkeypatch.setattr(shortlists, "MOST_LOGITS", 1)
     monkeypatch.setattr(grounding, "CHOSEN_AT_ONCE", 1)
     in_turn = ground(*_world(2), history, WholeCatalogue(_known(), SURE), rules)
     assert torch.equal(in_turn.items, together.items)
