@@ -101,7 +101,8 @@ class Sampler:
 
     @torch.no_grad()
     def sample(self, inserted: Inserted, keys: np.ndarray) -> Sampled:
-        """
+        """Fill in the inserted slots.
+
         Args:
             inserted: slots of B users.
             keys: int64 [B], from which each user's noise follows; the same key, the same noise.

@@ -38,7 +38,8 @@ class Shortlists(Protocol):
     posterior: Posterior
 
     def of(self, latent: Tensor, known: Tensor, held: Tensor, *, fresh: bool) -> Shortlist:
-        """
+        """The candidates of every slot.
+
         Args:
             latent: ẑ float32 [B, S, 128].
             known: int64 [B, N], different positions of what may not be listed; C for none.

@@ -28,9 +28,9 @@ _CURVE = 100  # points of the loss curve that the facts keep
 def represent(config: RunConfig, dataset: Artifact, knowledge: Artifact, out: Path, workspace: Workspace) -> Artifact:
     """Make the item_vectors artifact.
 
-    Only texts and behaviours of the training split enter vectors and codes; those of the validation split are used to
-    report item-to-item Hit@30, and nothing is chosen by it. An item whose knowledge is not `ok` has its title in place
-    of both views.
+    Texts of the whole catalogue, and behaviours of the training split, enter vectors and codes; behaviours of the
+    validation split are used to report item-to-item Hit@30, and nothing is chosen by it. An item whose knowledge is not
+    `ok` has its title in place of both views.
 
     Raises:
         EncoderUnavailableError: `representation.encoder` can't be had.
