@@ -24,8 +24,8 @@ class Loss:
     code: Tensor
     """Σ_k CE_k / p_k / |x|, mean over samples."""
     latent: Tensor
-    """Mean cross-entropy of the true item: a decoder's over all slots, a denoiser's over those that are wholly masked, as
-    the slots are that inference fills in."""
+    """Mean cross-entropy of the true item: a decoder's over all slots, a denoiser's over wholly masked ones, as those
+    are that inference fills in."""
 
 
 def masked_loss(

@@ -39,7 +39,7 @@ class Learner:
 
     name: str
     model: type[ReaSeqDenoiser]
-    shape: type[ReaSeqDenoiserConfig]
+    configuration: type[ReaSeqDenoiserConfig]
     objective: Objective
     serves: bool
     """Whether it is fitted further for the snapshots after training."""
@@ -200,7 +200,7 @@ def fresh_model(
     }
     if behavior.backbone == SCRATCH:
         shape |= {"hidden_size": behavior.d_model, "num_hidden_layers": behavior.layers}
-        model = learner.model(learner.shape(**shape, num_attention_heads=behavior.heads))
+        model = learner.model(learner.configuration(**shape, num_attention_heads=behavior.heads))
     else:
         model = denoiser_on_llm(behavior, **shape)
     if behavior.gradient_checkpointing:
