@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 
 from reaseq import progress
@@ -190,7 +191,8 @@ def fresh_model(
     Raises:
         BehaviorError: the LLM that `behavior.backbone` names can't be used.
     """
-    behavior, (levels, size, _) = config.behavior, vectors.centroids.shape
+    behavior = config.behavior
+    levels, size, _ = vectors.centroids.shape
     shape: Json = {
         "levels": levels,
         "codebook_size": size,
@@ -284,7 +286,7 @@ def _infer(config: RunConfig, dataset: Artifact, item_vectors: Artifact, denoise
     draft.facts.update(
         snapshots=list(plan.snapshots),
         cut=plan.cut,
-        users=table.column("user_id").combine_chunks().dictionary_encode().dictionary.__len__(),
+        users=pc.count_distinct(table.column("user_id")).as_py(),
         rows=rows,
         pairs_wanted=pairs,
         pairs_without_row=pairs - rows,
