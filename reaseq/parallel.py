@@ -9,11 +9,11 @@ what travels is what the batch touched and never the table.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from reaseq.artifacts import whole
 
+T = TypeVar("T")
 PIECE = 1 << 26
 """Bytes of a file that are sent at once: a checkpoint may be larger than a GPU has room for."""
 
@@ -78,6 +79,25 @@ class Ranks:
     def agree_on(self, value: float) -> float:
         """As `agree`, of a number with a fraction."""
         return float(self._told(value, torch.float64))
+
+    @contextmanager
+    def announcing(self, work: Callable[[T], None]) -> Iterator[Callable[[T], None]]:
+        """The work, of which the others hear in `called` when it begins; or, if the block ends without it, that there
+        is none: what it makes was there already."""
+        begun = False
+
+        def announced(given: T) -> None:
+            nonlocal begun
+            begun = bool(self.agree(1))
+            work(given)
+
+        yield announced
+        if not begun:
+            self.agree(0)
+
+    def called(self) -> bool:
+        """Whether there is work; asked by those who do not lead, once for each `announcing` of the one who does."""
+        return bool(self.agree(0))
 
     def _told(self, value: float, dtype: torch.dtype) -> float:
         if self.alone:

@@ -21,9 +21,20 @@ def _exchange(rank: int, folder: Path) -> None:
     dist.broadcast = lambda tensor, source: (sent.append(tensor.numel()), broadcast(tensor, source))
     for name in ("large", "none"):
         ranks.copy_file(own / name)
+    work: list[str] = []
+    called = _offered(ranks, work) if ranks.leads else [ranks.called(), ranks.called()]
     told = ranks.agree(2**62 + 1 - rank), ranks.agree_on((1 + rank) / 3)
-    (own / "told").write_text(repr((*told, max(sent))))
+    (own / "told").write_text(repr((*told, max(sent), called, work)))
     dist.destroy_process_group()
+
+
+def _offered(ranks: Ranks, work: list[str]) -> list[bool]:
+    """Work that is done, and work that turns out to have been done before."""
+    with ranks.announcing(work.append) as announced:
+        announced("done")
+    with ranks.announcing(work.append):
+        pass
+    return [True, False]
 
 
 def test_the_leading_process_s_files_and_numbers_are_everyone_s(tmp_path: Path) -> None:
@@ -35,4 +46,6 @@ def test_the_leading_process_s_files_and_numbers_are_everyone_s(tmp_path: Path) 
     for rank in range(2):
         assert (tmp_path / str(rank) / "large").read_bytes() == CONTENT
         assert sorted(path.name for path in (tmp_path / str(rank)).iterdir()) == ["large", "told"]
-        assert (tmp_path / str(rank) / "told").read_text() == repr((2**62 + 1, 1 / 3, PIECE))
+        done = [] if rank else ["done"]
+        told = (2**62 + 1, 1 / 3, PIECE, [True, False], done)
+        assert (tmp_path / str(rank) / "told").read_text() == repr(told)

@@ -72,7 +72,7 @@ def fit_denoiser(
 
 def assist_fitting(config: RunConfig, dataset: Artifact, item_vectors: Artifact, ranks: Ranks) -> None:
     """Take part in a fit of the denoiser that another process leads; nothing is written."""
-    if not ranks.agree(0):
+    if not ranks.called():
         return
     with tempfile.TemporaryDirectory(prefix="fitting-") as folder, deterministic_torch(config.threads, config.seed):
         scratch, out = Path(folder) / "scratch", Path(folder) / "out"
@@ -92,7 +92,6 @@ def fit_learner(
 ) -> Artifact:
     """As `fit_denoiser`, of any learner; the artifact's kind is the learner's name. Several processes fit a denoiser
     only."""
-    started = False
     llm: Json = {}
     if config.behavior.backbone != SCRATCH:
         if learner is not DENOISER:
@@ -100,22 +99,18 @@ def fit_learner(
         llm = {"llm": llm_identity(config.behavior.backbone)}
 
     def write(draft: Draft) -> None:
-        nonlocal started
-        started = bool(ranks.agree(1))
         with deterministic_torch(config.threads, config.seed):
             draft.facts |= _fit(learner, config, dataset, item_vectors, draft.scratch, draft.path, ranks) | llm
 
-    made = build(
-        out,
-        kind=learner.name,
-        config=config.part("behavior") | {"device": config.device} | llm,
-        inputs={"dataset": dataset, "item_vectors": item_vectors},
-        write=write,
-        workspace=workspace,
-    )
-    if not started:
-        ranks.agree(0)  # taken over from an earlier start: nobody is needed
-    return made
+    with ranks.announcing(write) as announced:
+        return build(
+            out,
+            kind=learner.name,
+            config=config.part("behavior") | {"device": config.device} | llm,
+            inputs={"dataset": dataset, "item_vectors": item_vectors},
+            write=announced,
+            workspace=workspace,
+        )
 
 
 def infer_behaviors(

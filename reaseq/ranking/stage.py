@@ -70,26 +70,20 @@ def train_ranker(
     if variant not in VARIANTS:
         raise RankingError(f"variant {variant!r} of the ranker is unknown; choose one of {', '.join(VARIANTS)}.")
 
-    started = False
-
     def write(draft: Draft) -> None:
-        nonlocal started
-        started = bool(ranks.agree(1))
         prepared = prepare(config, dataset, item_vectors, inferred_behaviors, variant, workspace)
         _write(draft, config, prepared, item_vectors, ranks)
 
-    made = build(
-        out,
-        kind="ranker",
-        name=f"ranker_{variant}",
-        config=config.part("ranking") | {"variant": variant, "device": config.device, "graph": GRAPH},
-        inputs={"dataset": dataset, "item_vectors": item_vectors, "inferred_behaviors": inferred_behaviors},
-        write=write,
-        workspace=workspace,
-    )
-    if not started:
-        ranks.agree(0)  # taken over from an earlier start: nobody is needed
-    return made
+    with ranks.announcing(write) as announced:
+        return build(
+            out,
+            kind="ranker",
+            name=f"ranker_{variant}",
+            config=config.part("ranking") | {"variant": variant, "device": config.device, "graph": GRAPH},
+            inputs={"dataset": dataset, "item_vectors": item_vectors, "inferred_behaviors": inferred_behaviors},
+            write=announced,
+            workspace=workspace,
+        )
 
 
 def assist_training(
@@ -103,7 +97,7 @@ def assist_training(
 ) -> None:
     """Take part in a training that another process leads; arguments as for `train_ranker`, nothing is written but the
     workspace's shards."""
-    if not ranks.agree(0):
+    if not ranks.called():
         return
     prepared = prepare(config, dataset, item_vectors, inferred_behaviors, variant, workspace)
     with tempfile.TemporaryDirectory(prefix="training-") as scratch:
