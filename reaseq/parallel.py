@@ -172,7 +172,7 @@ def _receive(file: BinaryIO, pieces: Sequence[int]) -> None:
     for size in pieces:
         piece = torch.empty(size, dtype=torch.uint8, device=_carrier())
         dist.broadcast(piece, 0)
-        file.write(piece.cpu().numpy())
+        file.write(piece.cpu().numpy().tobytes())
 
 
 @contextmanager
