@@ -19,10 +19,10 @@ from reaseq.behavior.calibration import calibrate
 from reaseq.behavior.catalogue import Catalogue
 from reaseq.behavior.corpus import Corpus
 from reaseq.behavior.denoiser import load_denoiser
-from reaseq.behavior.determinism import deterministic_torch
 from reaseq.behavior.fitted import REFIT, open_catalogue
 from reaseq.behavior.inpainting import Inpainting
 from reaseq.behavior.training import STAGE
+from reaseq.determinism import deterministic_torch
 
 
 def main() -> int:

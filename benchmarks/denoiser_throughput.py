@@ -41,12 +41,12 @@ from reaseq.behavior.catalogue import Catalogue
 from reaseq.behavior.configuration import ReaSeqDenoiserConfig
 from reaseq.behavior.corpus import Corpus
 from reaseq.behavior.denoiser import ReaSeqDenoiser
-from reaseq.behavior.determinism import deterministic_torch
 from reaseq.behavior.inpainting import Inpainting
 from reaseq.behavior.stage import DENOISER, fresh_model
 from reaseq.behavior.training import STAGE, Tables, fit
 from reaseq.config import RunConfig
 from reaseq.data import Dataset
+from reaseq.determinism import deterministic_torch
 from reaseq.representation import ItemVectors
 
 FROZEN = Path(__file__).resolve().parent / "denoiser_throughput-2026-11-27.json"

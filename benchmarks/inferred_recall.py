@@ -26,13 +26,13 @@ from reaseq import config
 from reaseq.artifacts import open_artifact
 from reaseq.behavior.catalogue import Catalogue, Posterior, score_catalogue
 from reaseq.behavior.denoiser import ReaSeqDenoiser, load_denoiser, place
-from reaseq.behavior.determinism import deterministic_torch
 from reaseq.behavior.grounding import ground
 from reaseq.behavior.inference import View, noise_keys, open_shortlists, rules_of
 from reaseq.behavior.sampler import Sampler
 from reaseq.behavior.slots import Inserted, gather_sequences, insert_masks
 from reaseq.behavior.stage import REFIT
 from reaseq.data.dataset import Dataset
+from reaseq.determinism import deterministic_torch
 from reaseq.evaluation.claims.cases import Cases
 from reaseq.evaluation.claims.recovery import DECAY, M, best_with_new, lacking, of_spans
 from reaseq.ranking.sequential.counting import ItemToItem, Popularity

@@ -25,12 +25,12 @@ from reaseq import config
 from reaseq.artifacts import open_artifact
 from reaseq.behavior.approximate_shortlists import NearItems
 from reaseq.behavior.catalogue import Catalogue, Posterior
-from reaseq.behavior.determinism import deterministic_torch
 from reaseq.behavior.fitted import folder_at, open_catalogue, open_inferrer
 from reaseq.behavior.grounding import Grounded, Rules, ground, held_categories
 from reaseq.behavior.inference import View, noise_keys, rules_of
 from reaseq.behavior.shortlists import Shortlist, Shortlists, WholeCatalogue
 from reaseq.behavior.slots import gather_sequences
+from reaseq.determinism import deterministic_torch
 
 FROZEN = Path(__file__).resolve().parent / "large_catalogues-2026-11-27.json"
 

@@ -30,10 +30,10 @@ from reaseq import config
 from reaseq.artifacts import Workspace, open_artifact
 from reaseq.behavior.configuration import ReaSeqDenoiserConfig
 from reaseq.behavior.denoiser import ReaSeqDenoiser, place
-from reaseq.behavior.determinism import deterministic_torch
 from reaseq.behavior.sampler import Sampler
 from reaseq.behavior.slots import Inserted, Sequences, insert_masks
 from reaseq.data import Dataset
+from reaseq.determinism import deterministic_torch
 from reaseq.evaluation.claims.cases import hidden_cases
 from reaseq.evaluation.claims.generation import Generation
 from reaseq.evaluation.claims.hiding import hide, infer_hidden

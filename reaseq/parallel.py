@@ -9,15 +9,22 @@ what travels is what the batch touched and never the table.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+from reaseq.artifacts import whole
+
+T = TypeVar("T")
+PIECE = 1 << 26
+"""Bytes of a file that are sent at once: a checkpoint may be larger than a GPU has room for."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +33,6 @@ class Ranks:
 
     rank: int = 0
     world: int = 1
-    local: int = 0  # among those of one machine, the number of its GPU
 
     @property
     def leads(self) -> bool:
@@ -68,33 +74,52 @@ class Ranks:
 
     def agree(self, value: int) -> int:
         """The leading process's value."""
-        if self.alone:
-            return value
-        told = torch.tensor([value], device=_carrier())
-        dist.broadcast(told, 0)
-        return int(told)
+        return int(self._told(value, torch.int64))
 
     def agree_on(self, value: float) -> float:
         """As `agree`, of a number with a fraction."""
-        return float(np.int64(self.agree(int(np.float64(value).view(np.int64)))).view(np.float64))
+        return float(self._told(value, torch.float64))
+
+    @contextmanager
+    def announcing(self, work: Callable[[T], None]) -> Iterator[Callable[[T], None]]:
+        """The work, of which the others hear in `called` when it begins; or, if the block ends without it, that there
+        is none: what it makes was there already."""
+        begun = False
+
+        def announced(given: T) -> None:
+            nonlocal begun
+            begun = bool(self.agree(1))
+            work(given)
+
+        yield announced
+        if not begun:
+            self.agree(0)
+
+    def called(self) -> bool:
+        """Whether there is work; asked by those who do not lead, once for each `announcing` of the one who does."""
+        return bool(self.agree(0))
+
+    def _told(self, value: float, dtype: torch.dtype) -> float:
+        if self.alone:
+            return value
+        told = torch.tensor([value], dtype=dtype, device=_carrier())
+        dist.broadcast(told, 0)
+        return told.item()
 
     def copy_file(self, path: Path) -> None:
         """Give every process the leading one's file, at the same path or, where paths differ, at its own; or none."""
         if self.alone:
             return
-        content = path.read_bytes() if self.leads and path.is_file() else b""
-        size = self.agree(len(content))
-        if not size:
-            if not self.leads:
-                path.unlink(missing_ok=True)
-            return
-        carried = torch.zeros(size, dtype=torch.uint8)
-        if self.leads:
-            carried = torch.frombuffer(bytearray(content), dtype=torch.uint8)
-        carried = carried.to(_carrier())
-        dist.broadcast(carried, 0)
-        if not self.leads:
-            path.write_bytes(carried.cpu().numpy().tobytes())
+        size = self.agree(path.stat().st_size if self.leads and path.is_file() else 0)
+        pieces = [min(PIECE, size - sent) for sent in range(0, size, PIECE)]
+        if self.leads and size:
+            with path.open("rb") as file:
+                _send(file, pieces)
+        elif size:
+            with whole(path) as partial, partial.open("wb") as file:
+                _receive(file, pieces)
+        elif not self.leads:
+            path.unlink(missing_ok=True)
 
     def wait(self) -> None:
         """Until every process is here."""
@@ -138,6 +163,18 @@ def _carrier() -> torch.device:
     return torch.device("cuda" if dist.get_backend() == "nccl" else "cpu")
 
 
+def _send(file: BinaryIO, pieces: Sequence[int]) -> None:
+    for size in pieces:
+        dist.broadcast(torch.frombuffer(bytearray(file.read(size)), dtype=torch.uint8).to(_carrier()), 0)
+
+
+def _receive(file: BinaryIO, pieces: Sequence[int]) -> None:
+    for size in pieces:
+        piece = torch.empty(size, dtype=torch.uint8, device=_carrier())
+        dist.broadcast(piece, 0)
+        file.write(piece.cpu().numpy().tobytes())
+
+
 @contextmanager
 def joined(device: str) -> Iterator[Ranks]:
     """Join the processes that torchrun started (WORLD_SIZE, RANK, LOCAL_RANK); alone where there is one or none.
@@ -149,11 +186,10 @@ def joined(device: str) -> Iterator[Ranks]:
     if world == 1:
         yield Ranks()
         return
-    local = int(os.environ.get("LOCAL_RANK", "0"))
     if device == "cuda":
-        torch.cuda.set_device(local)
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     dist.init_process_group("nccl" if device == "cuda" else "gloo")
     try:
-        yield Ranks(dist.get_rank(), world, local)
+        yield Ranks(dist.get_rank(), world)
     finally:
         dist.destroy_process_group()

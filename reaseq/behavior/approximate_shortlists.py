@@ -33,8 +33,6 @@ FETCHED, ONE_OF = 256, 500
 items lie together, the more of them compression confuses."""
 DRAWN = 4096
 """Draws by which the rest of the sum is estimated."""
-USERS = 4
-"""Looked for at once; the longest log of them decides how many items are fetched."""
 _ITERATIONS = 10  # of k-means
 _POINTS = 64  # per centroid, at most, that k-means learns from
 _QUANTIZED = 65_536  # items, at most, that quantization learns from
@@ -66,49 +64,46 @@ class NearItems:
         self._draw_of[order[drawn]] = torch.arange(len(drawn))
 
     def of(self, latent: Tensor, known: Tensor, held: Tensor, *, fresh: bool) -> Shortlist:
-        blocks = (latent.split(USERS), known.split(USERS), held.split(USERS))
-        parts = [self._of_block(*block, fresh=fresh) for block in zip(*blocks, strict=True)]
-        return Shortlist(*(torch.cat(column) for column in zip(*parts, strict=True)))
+        with faiss_threads(torch.get_num_threads()):
+            parts = [self._of_user(*user, fresh=fresh) for user in zip(latent, known, held, strict=True)]
+        return Shortlist(*(torch.stack(column) for column in zip(*parts, strict=True)))
 
-    def _of_block(self, latent: Tensor, known: Tensor, held: Tensor, *, fresh: bool) -> Shortlist:
-        users, slots = latent.shape[:2]
-        asked = latent.flatten(0, 1)
-        query = _padded(asked, asked.new_ones(len(asked), 1))
-        near = torch.from_numpy(query) @ self._centroids.T  # [n, lists]
-        number = self._fetched + int((known < len(self.catalogue.items)).sum(1).max())
+    def _of_user(self, latent: Tensor, known: Tensor, held: Tensor, *, fresh: bool) -> Shortlist:
+        """Each user by themselves: how many items are fetched depends on the user's own log."""
+        query = _padded(latent, latent.new_ones(len(latent), 1))
+        near = torch.from_numpy(query) @ self._centroids.T  # [S, lists]
+        number = self._fetched + int((known < len(self.catalogue.items)).sum())
         if fresh:
-            own = held[:, self._category].repeat_interleave(slots, 0)
+            own = held[self._category]
             found = [
-                self._fetch(asked, query, near.masked_fill(~own, -torch.inf), number),
-                self._fetch(asked, query, near.masked_fill(own, -torch.inf), self._fetched),
+                self._fetch(latent, query, near.masked_fill(~own, -torch.inf), number),
+                self._fetch(latent, query, near.masked_fill(own, -torch.inf), self._fetched),
             ]
         else:
-            found = [self._fetch(asked, query, near, number)]
-        total = self._total(asked, *(torch.cat(column, 1) for column in zip(*found, strict=True)))
-        found[0] = found[0][0], _without(found[0][0], found[0][1], known)
+            found = [self._fetch(latent, query, near, number)]
+        total = self._total(latent, *(torch.cat(column, 1) for column in zip(*found, strict=True)))
+        found[0] = found[0][0], _without(*found[0], known)
         best = [_best(items, logits) for items, logits in found]
         if fresh:  # of its own categories no more than come before all others
             items, logits = best[0]
             least = torch.cat([logits for _, logits in best], 1).topk(SHORTLIST, dim=1).values[:, -1:]
             best[0] = items, logits.masked_fill(logits < least, -torch.inf)
         items, logits = (torch.cat(column, 1) for column in zip(*best, strict=True))
-        there = items.clamp(max=len(self.catalogue.items) - 1)
-        return Shortlist(*(part.unflatten(0, (users, slots)) for part in (there, logits - total, total)))
+        return Shortlist(items.clamp(max=len(self.catalogue.items) - 1), logits - total, total)
 
     def _fetch(self, asked: Tensor, query: np.ndarray, near: Tensor, number: int) -> tuple[Tensor, Tensor]:
-        """Positions [n, number], C where there is none, and logits of the best items in the lists nearest by `near`
-        [n, lists]; one at -inf is left out."""
+        """Positions [S, number], C where there is none, and logits of the best items in the lists nearest by `near`
+        [S, lists]; one at -inf is left out."""
         nearness, lists = near.topk(self._index.nprobe, dim=1)
         lists = lists.masked_fill(nearness == -torch.inf, -1)
-        with faiss_threads(torch.get_num_threads()):
-            _, found = self._index.search_preassigned(query, number, lists.numpy(), nearness.numpy())
+        _, found = self._index.search_preassigned(query, number, lists.numpy(), nearness.numpy())
         items = torch.from_numpy(found)
         none = items < 0
         logits = self.posterior.logits(asked, self.catalogue, items.clamp(min=0))
         return items.masked_fill(none, len(self.catalogue.items)), logits.masked_fill(none, -torch.inf)
 
     def _total(self, asked: Tensor, items: Tensor, logits: Tensor) -> Tensor:
-        """Logarithm [n, 1] of the sum over the catalogue, of which `items` [n, N], C for none, have these logits."""
+        """Logarithm [S, 1] of the sum over the catalogue, of which `items` [S, N], C for none, have these logits."""
         rest = asked.new_full((len(asked), len(self._drawn) + 1), -torch.inf)  # the last one: what was not drawn
         scale = self.posterior.scale / self.posterior.temperature
         rest[:, :-1] = torch.addmm(self._log_weight, asked, self._drawn.T, alpha=scale)
@@ -169,10 +164,10 @@ def _draw(log_prior: Tensor, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def _without(items: Tensor, logits: Tensor, known: Tensor) -> Tensor:
-    """Logits [B·S, N] with those of known items, int64 [B, N'], left out."""
-    ordered, asked = known.sort(1).values, items.view(len(known), -1)
-    place = torch.searchsorted(ordered, asked).clamp(max=ordered.shape[1] - 1)
-    return logits.masked_fill((ordered.gather(1, place) == asked).view_as(logits), -torch.inf)
+    """Logits [S, N] with those of known items, int64 [N'], left out."""
+    ordered = known.sort().values
+    place = torch.searchsorted(ordered, items).clamp(max=len(ordered) - 1)
+    return logits.masked_fill(ordered[place] == items, -torch.inf)
 
 
 def _best(items: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:

@@ -14,11 +14,13 @@ import torch.nn.functional as F
 from reaseq.artifacts import Artifact, Workspace
 from reaseq.behavior.autoregressive import ReaSeqDecoder, ReaSeqDecoderConfig
 from reaseq.behavior.catalogue import Catalogue
+from reaseq.behavior.errors import BehaviorError
 from reaseq.behavior.loss import Loss, item_loss
 from reaseq.behavior.slots import Sequences, slot_batch
 from reaseq.behavior.stage import Learner, fit_learner
 from reaseq.behavior.training import Tables
 from reaseq.config import BehaviorConfig, RunConfig
+from reaseq.parallel import Ranks
 
 
 def decoding(
@@ -28,13 +30,19 @@ def decoding(
     catalogue: Catalogue,
     config: BehaviorConfig,
     rng: np.random.Generator,
+    ranks: Ranks = Ranks(),
 ) -> Loss:
     """The decoder's objective: mean cross-entropy of every code given those before it, mean over samples, and of
     the item that every slot's ẑ means.
 
     A random number of last slots, all of them included, look as generated ones do: recency is counted from the last one
     before them, and their actions are not told.
+
+    Raises:
+        BehaviorError: there are several processes; none of them would leave rows to the others.
     """
+    if not ranks.alone:
+        raise BehaviorError(f"a decoder is fitted by one process, and there are {ranks.world}; start one.")
     known = np.arange(sequences.items.shape[1]) < rng.integers(0, sequences.present.sum(1, keepdims=True) + 1)
     whole = slot_batch(sequences, tables.codes, known)
     batch = replace(whole, action=whole.action.masked_fill(torch.from_numpy(~known), 0)).to(model.device)

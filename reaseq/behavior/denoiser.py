@@ -206,12 +206,14 @@ def load_model(folder: Path, kind: type[Model]) -> Model:
         with quiet():
             loaded: Any = kind.from_pretrained(folder, local_files_only=True, output_loading_info=True)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise BehaviorError(f"no denoiser can be loaded from {folder} ({error}); fit it again.") from error
+        raise BehaviorError(f"no {kind.__name__} can be loaded from {folder} ({error}); fit it again.") from error
     model: Model
     model, report = loaded
     wrong = sorted(map(str, [*report["missing_keys"], *report["unexpected_keys"], *report["mismatched_keys"]]))
     if wrong:
-        raise BehaviorError(f"denoiser {folder}: weights {', '.join(wrong)} are not those of this model; fit it again.")
+        raise BehaviorError(
+            f"{kind.__name__} {folder}: weights {', '.join(wrong)} are not those of this model; fit it again."
+        )
     said = model.config.architectures
     if said != [kind.__name__]:  # a denoiser and a decoder have weights of the same names and shapes
         raise BehaviorError(f"{folder} holds a model of {said}, and {kind.__name__} is wanted.")

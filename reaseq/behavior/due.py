@@ -50,7 +50,8 @@ class Standing:
     def at(
         cls, snapshot: int, log: EventLog, inferred_at: np.ndarray, rule: RefreshConfig, least: int = 1
     ) -> "Standing":
-        """
+        """Where every user of the log stands, and who is due.
+
         Args:
             snapshot: of the refresh, µs.
             log: events before it.

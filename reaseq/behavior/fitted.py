@@ -56,7 +56,7 @@ def open_inferrer(
     """The denoiser in a folder, with all that it takes to infer.
 
     Raises:
-        BehaviorError: it reads other codes than the item vectors have.
+        BehaviorError: the folder holds no denoiser, or one that reads other codes than the item vectors have.
     """
     model = place(load_denoiser(folder), config.device)
     if (model.config.levels, model.config.codebook_size) != vectors.centroids.shape[:2]:

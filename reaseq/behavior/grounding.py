@@ -168,13 +168,21 @@ def held_categories(known: Tensor, catalogue: Catalogue) -> Tensor:
 
 
 def _with_codes(codes: Tensor, catalogue: Catalogue) -> Tensor:
-    """Position of the first item with exactly these codes [..., L]; C where there is none. K^L must fit 63 bits."""
-    size = 1 + max(int(codes.max()), int(catalogue.codes.max()))
-    base = torch.tensor(size, device=codes.device) ** torch.arange(codes.shape[-1], device=codes.device)
-    key, wanted = (catalogue.codes * base).sum(-1), (codes * base).sum(-1)
+    """Position of the first item with exactly these codes [..., L]; C where there is none."""
+    key, wanted = _numbered(catalogue.codes, codes)
     ordered, order = key.sort(stable=True)
     place = torch.searchsorted(ordered, wanted).clamp(max=len(key) - 1)
     return torch.where(ordered[place] == wanted, order[place], len(key))
+
+
+def _numbered(known: Tensor, asked: Tensor) -> tuple[Tensor, Tensor]:
+    """A number int64 for each tuple of codes, of `known` [C, L] and `asked` [..., L], equal where all codes are."""
+    size, levels = 1 + max(int(known.max()), int(asked.max())), asked.shape[-1]
+    if size**levels > 1 << 63:  # sorting tuples takes forty times as long as this sum
+        number = torch.unique(torch.cat([known, asked.flatten(0, -2)]), dim=0, return_inverse=True)[1]
+        return number[: len(known)], number[len(known) :].view(asked.shape[:-1])
+    base = torch.tensor(size, device=asked.device) ** torch.arange(levels, device=asked.device)
+    return (known * base).sum(-1), (asked * base).sum(-1)
 
 
 def consistency_floors(

@@ -2,7 +2,8 @@
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from reaseq.artifacts import whole
 from reaseq.behavior.catalogue import Catalogue, Posterior
 from reaseq.behavior.grounding import Grounded, Rules, consistency_floors, ground
 from reaseq.behavior.sampler import BehaviorSampler
-from reaseq.behavior.shortlists import Shortlists, WholeCatalogue
+from reaseq.behavior.shortlists import SHORTLIST, Shortlists, WholeCatalogue
 from reaseq.behavior.slots import Inserted, gather_sequences, insert_masks
 from reaseq.config import BehaviorConfig
 from reaseq.data import EventLog
@@ -51,14 +52,11 @@ class Inferrer:
     rules: Rules
     config: BehaviorConfig
     version: str
-    _opened: dict[View, Shortlists] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def shortlists(self, view: View) -> Shortlists:
-        """Those of a view's catalogue for this denoiser, made once for all chunks of the view."""
-        if view not in self._opened:
-            self._opened.clear()  # chunks come view by view, and a large catalogue's index is large
-            self._opened[view] = open_shortlists(view.catalogue, Posterior.of(self.sampler.model), self.config)
-        return self._opened[view]
+        """Of a view's catalogue, for this denoiser. To be made once for all users of the view: for a large catalogue an
+        index is learned."""
+        return open_shortlists(view.catalogue, Posterior.of(self.sampler.model), self.config)
 
     def chunks(self, view: View, users: np.ndarray) -> list[np.ndarray]:
         """Users with enough events before the snapshot, ordered by length of history, in chunks of `infer_batch`."""
@@ -73,8 +71,9 @@ class Inferrer:
         slots, mask_code = self.config.inferred + self.config.spare_slots, self.sampler.model.config.mask_code
         return insert_masks(recent, self.vectors.codes, mask_code, slots, self.sampler.inside, now=view.snapshot)
 
-    def infer(self, view: View, users: np.ndarray) -> pa.Table:
-        """Rows of `INFERRED_BEHAVIORS` for users (indices) of the view; users left with no item have no row."""
+    def infer(self, view: View, users: np.ndarray, shortlists: Shortlists) -> pa.Table:
+        """Rows of `INFERRED_BEHAVIORS` for users (indices) of the view, whose shortlists these are; users left with no
+        item have no row."""
         before = self.sampler.forwards
         log, inserted = view.log, self.inserted(view, users)
         sampled = self.sampler.sample(inserted, noise_keys(log.user_ids[users], view.snapshot))
@@ -82,7 +81,7 @@ class Inferrer:
             sampled.latent,
             sampled.codes,
             torch.from_numpy(gather_sequences(log, log.offsets[users], log.offsets[users + 1]).items),
-            self.shortlists(view),
+            shortlists,
             self.rules,
         )
         table = self._rows(view, users, grounded, sampled.latent, inserted.times)
@@ -115,7 +114,7 @@ class Inferrer:
         return pa.table(columns).cast(INFERRED_BEHAVIORS)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Work:
     """Users to infer for at a view, and by what."""
 
@@ -123,10 +122,14 @@ class Work:
     view: View
     users: np.ndarray
 
+    def shortlists(self) -> Shortlists:
+        return self.inferrer.shortlists(self.view)
+
 
 def open_shortlists(catalogue: Catalogue, posterior: Posterior, config: BehaviorConfig) -> Shortlists:
-    """Every item of a catalogue of at most `exact_items` is looked at, and a larger one is searched by an index."""
-    if len(catalogue.items) <= config.exact_items:
+    """Every item of a catalogue of at most `exact_items` is looked at, and a larger one is searched by an index. One
+    that is no longer than a shortlist is looked at, too: an index could not be learned from so few items."""
+    if len(catalogue.items) <= max(config.exact_items, SHORTLIST):
         return WholeCatalogue(catalogue, posterior)
     from reaseq.behavior.approximate_shortlists import NearItems  # here: faiss is for large catalogues alone
 
@@ -165,10 +168,11 @@ def infer_resumably(work: list[Work], scratch: Path) -> tuple[pa.Table, int]:
     done = sum(path.is_file() for path in paths)
     if done:
         progress.note(f"inferring behaviours: {done} of {len(paths)} chunks were there already")
+    shortlists = lru_cache(maxsize=1)(Work.shortlists)  # one at a time, since chunks come view by view
     todo = [(path, chunk) for path, chunk in zip(paths, chunks, strict=True) if not path.is_file()]
     for path, (each, _, users) in progress.track(todo, "inferring behaviours", total=len(paths), done=done):
         with whole(path) as partial:
-            pq.write_table(each.inferrer.infer(each.view, users), partial)
+            pq.write_table(each.inferrer.infer(each.view, users, shortlists(each)), partial)
     return collect(paths)
 
 

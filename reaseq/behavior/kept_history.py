@@ -22,7 +22,7 @@ from reaseq.behavior.slots import SlotBatch
 
 
 @dataclass
-class Work:
+class Computed:
     """What a call computed: forwards, and token-layers, per user `per_token`·T + `fixed` if its sequence has T tokens.
 
     A token-layer is one token going through one block. One of which keys and values alone are computed counts as their
@@ -48,15 +48,15 @@ class Branches:
         model: in eval mode.
         batch: slots [B, S], the inserted ones all [MASK].
         index: int64 [B, S'], where the inserted ones are.
-        work: what is computed is added to it.
+        computed: what a call computes is added to it.
     """
 
-    def __init__(self, model: ReaSeqDenoiser, batch: SlotBatch, index: Tensor, *, guided: bool, work: Work):
-        self.model, self.work = model, work
+    def __init__(self, model: ReaSeqDenoiser, batch: SlotBatch, index: Tensor, *, guided: bool, computed: Computed):
+        self.model, self.computed = model, computed
         self.inserted = batch.take(index)
         self._about = model.embedding.about(self.inserted)
-        given = _Given(model, batch, index, work)
-        self._branches: list[_Given | _Free] = [given, _Free(model, self.inserted, work)] if guided else [given]
+        given = _Given(model, batch, index, computed)
+        self._branches: list[_Given | _Free] = [given, _Free(model, self.inserted, computed)] if guided else [given]
         _, total, known = model.embedding.sums(batch)  # of the history: inserted slots are all [MASK]
         nothing = len(self._branches) - 1
         self._total = torch.stack([total, *[torch.zeros_like(total)] * nothing])  # [G, B, 1, L, d]
@@ -90,9 +90,9 @@ class Branches:
         kept = [branch.kept(wanted) for branch in self._branches]
         hidden = model.resumed(x.repeat(number, 1, 1), context.flatten(0, 1), kept, settled)
         self._hidden.flatten(2, 3).scatter_(2, masked, hidden.view_as(context))
-        self.work.forwards += number
+        self.computed.forwards += number
         silent = settled * (1 - model.blocks.unasked)
-        self.work.fixed += number * (wanted.shape[1] * model.blocks.depth - silent)
+        self.computed.fixed += number * (wanted.shape[1] * model.blocks.depth - silent)
         return self._hidden
 
     def _stacked(self, hidden: list[Tensor]) -> Tensor:
@@ -103,8 +103,8 @@ class Branches:
 class _Given:
     """The branch that reads the history."""
 
-    def __init__(self, model: ReaSeqDenoiser, batch: SlotBatch, index: Tensor, work: Work):
-        self.model, self.batch, self.index, self.work = model, batch, index, work
+    def __init__(self, model: ReaSeqDenoiser, batch: SlotBatch, index: Tensor, computed: Computed):
+        self.model, self.batch, self.index, self.computed = model, batch, index, computed
         self._present = batch.present_tokens
         levels = model.config.levels
         self._places = (index[..., None] * levels + torch.arange(levels, device=index.device)).flatten(1)
@@ -119,9 +119,9 @@ class _Given:
         self._kept = []
         hidden: Tensor = self.model(full, self.index, self._kept if keep else None)
         layers, unasked = self.model.blocks.depth, self.model.blocks.unasked  # the inserted slots alone are asked for
-        self.work.forwards += 1
-        self.work.per_token += layers - 1 + unasked
-        self.work.fixed += (1 - unasked) * codes[0].numel()
+        self.computed.forwards += 1
+        self.computed.per_token += layers - 1 + unasked
+        self.computed.fixed += (1 - unasked) * codes[0].numel()
         return hidden
 
     def kept(self, wanted: Tensor) -> Kept:
@@ -131,8 +131,8 @@ class _Given:
 class _Free:
     """The branch that reads the inserted slots alone."""
 
-    def __init__(self, model: ReaSeqDenoiser, inserted: SlotBatch, work: Work):
-        self.model, self.inserted, self.work = model, inserted, work
+    def __init__(self, model: ReaSeqDenoiser, inserted: SlotBatch, computed: Computed):
+        self.model, self.inserted, self.computed = model, inserted, computed
         self._kept: list[KeysValues] = []
 
     def first(self, keep: bool) -> Tensor:
@@ -156,6 +156,6 @@ class _Free:
         self._kept = []
         hidden: Tensor = self.model(batch, None, self._kept if keep else None)
         tokens = batch.codes.numel() / len(self.inserted.codes)  # a user
-        self.work.forwards += 1
-        self.work.fixed += self.model.blocks.depth * tokens
+        self.computed.forwards += 1
+        self.computed.fixed += self.model.blocks.depth * tokens
         return hidden

@@ -24,7 +24,8 @@ class Loss:
     code: Tensor
     """Σ_k CE_k / p_k / |x|, mean over samples."""
     latent: Tensor
-    """Mean cross-entropy of the true item over slots that are wholly masked, as those are that inference fills in."""
+    """Mean cross-entropy of the true item: a decoder's over all slots, a denoiser's over wholly masked ones, as those
+    are that inference fills in."""
 
 
 def masked_loss(
@@ -36,7 +37,8 @@ def masked_loss(
     catalogue: Catalogue,
     ranks: Ranks = Ranks(),
 ) -> Loss:
-    """
+    """What the denoiser's predictions of masked codes, and of the items of wholly masked slots, cost.
+
     Args:
         batch: true slots; `present` says what is visible.
         masked, weight: bool and float32 [B, S, L].

@@ -15,13 +15,13 @@ import pyarrow.parquet as pq
 
 from reaseq import progress
 from reaseq.artifacts import Artifact, Draft, Workspace, build, open_artifact, whole
-from reaseq.behavior.determinism import deterministic_torch
 from reaseq.behavior.due import USERS, Standing, counts, last_inferences
 from reaseq.behavior.errors import BehaviorError
 from reaseq.behavior.fitted import folder_at, gbr_version, inference_settings, open_catalogue, open_inferrer
 from reaseq.behavior.grounding import Rules
 from reaseq.behavior.inference import View, by_length, collect, rules_of
 from reaseq.config import RunConfig
+from reaseq.determinism import deterministic_torch
 from reaseq.schema import INFERRED_BEHAVIORS, REFRESHED_USERS
 
 
@@ -59,11 +59,13 @@ class Worker:
         self._inferrer = open_inferrer(folder, config, data, vectors, recipe.rules, recipe.version)
         log = data.log.with_actions(self._inferrer.sampler.model.config.action_names)
         self._view = View.at(0, recipe.snapshot, log, vectors, data.category_index)
+        with deterministic_torch(config.threads, config.seed):
+            self._shortlists = self._inferrer.shortlists(self._view)
 
     def infer(self, shard: Shard) -> None:
         """Write the shard's rows, whole or not at all."""
         with deterministic_torch(self._config.threads, self._config.seed), whole(shard.path) as partial:
-            pq.write_table(self._inferrer.infer(self._view, np.array(shard.users)), partial)
+            pq.write_table(self._inferrer.infer(self._view, np.array(shard.users), self._shortlists), partial)
 
 
 RunShards = Callable[[Recipe, Sequence[Shard]], Iterable[object]]

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from reaseq.behavior.denoiser import ReaSeqDenoiser
-from reaseq.behavior.kept_history import Branches, Work
+from reaseq.behavior.kept_history import Branches, Computed
 from reaseq.behavior.noise import UserNoise
 from reaseq.behavior.slots import Inserted
 from reaseq.config import BehaviorConfig
@@ -101,15 +101,16 @@ class Sampler:
 
     @torch.no_grad()
     def sample(self, inserted: Inserted, keys: np.ndarray) -> Sampled:
-        """
+        """Fill in the inserted slots.
+
         Args:
             inserted: slots of B users.
             keys: int64 [B], from which each user's noise follows; the same key, the same noise.
         """
-        model, work = self.model, Work()
+        model, computed = self.model, Computed()
         batch, index = inserted.batch.to(model.device), inserted.index.to(model.device)
         turn = torch.from_numpy(np.asarray(keys, np.int64)).to(index.device)
-        branches = Branches(model, batch, index, guided=self.guidance > 0, work=work)
+        branches = Branches(model, batch, index, guided=self.guidance > 0, computed=computed)
         codes = branches.inserted.codes
         levels, tokens = codes.shape[2], codes[0].numel()
         order = index  # of each user's codes, those still masked first; there is none yet
@@ -124,9 +125,9 @@ class Sampler:
             settled = order[:, : self._masked(tokens, step) - self._masked(tokens, step + 1)]
             states = torch.where(masked.all(-1)[..., None, None], hidden[0], states)
             codes = codes.flatten(1).scatter(1, settled, choice.flatten(1).gather(1, settled)).view_as(codes)
-        self.forwards += work.forwards
+        self.forwards += computed.forwards
         lengths = inserted.batch.present.sum(1) * levels
-        self.dense_forwards += work.dense_forwards(lengths, model.config.num_hidden_layers)
+        self.dense_forwards += computed.dense_forwards(lengths, model.config.num_hidden_layers)
         return Sampled(codes.cpu(), model.latent(states).cpu())
 
     def _draw(self, hidden: Tensor, masked: Tensor, step: int, keys: Tensor) -> tuple[Tensor, Tensor]:

@@ -18,8 +18,8 @@ from reaseq.behavior.catalogue import Catalogue, Posterior
 SHORTLIST = 32
 """Most probable items of a slot that are candidates; as many again of categories that the log lacks."""
 GROUP = 16
-MOST_LOGITS = {"cpu": 1 << 20, "cuda": 1 << 25}
-"""Held at once: on a CPU as many as its caches hold, since each is looked at several times."""
+MOST_LOGITS = 1 << 20
+"""Held at once: as many as a CPU's caches hold, since each is looked at several times."""
 
 
 class Shortlist(NamedTuple):
@@ -38,7 +38,8 @@ class Shortlists(Protocol):
     posterior: Posterior
 
     def of(self, latent: Tensor, known: Tensor, held: Tensor, *, fresh: bool) -> Shortlist:
-        """
+        """The candidates of every slot.
+
         Args:
             latent: ẑ float32 [B, S, 128].
             known: int64 [B, N], different positions of what may not be listed; C for none.
@@ -73,8 +74,7 @@ class WholeCatalogue:
         self._vectors = vectors.T.contiguous() / posterior.temperature  # [128 + 1, places]
 
     def of(self, latent: Tensor, known: Tensor, held: Tensor, *, fresh: bool) -> Shortlist:
-        most = MOST_LOGITS[latent.device.type]
-        users = max(1, most // (latent.shape[1] * len(self._item)))
+        users = max(1, MOST_LOGITS // (latent.shape[1] * len(self._item)))
         blocks = (latent.split(users), known.split(users), held.split(users))
         parts = [self._of_block(*block, fresh=fresh) for block in zip(*blocks, strict=True)]
         return Shortlist(*(torch.cat(column).unflatten(0, latent.shape[:2]) for column in zip(*parts, strict=True)))

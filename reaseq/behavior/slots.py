@@ -151,6 +151,14 @@ def insert_masks(
     """Add `slots` [MASK] slots to each user: `inside` of them (a third if None) halfway into the largest time gaps, the
     others after the end at steps of the user's median gap, none before the time `now` (µs). Where there are fewer gaps,
     the rest goes after the end.
+
+    Args:
+        sequences: [B, N], at least one event each.
+        codes: int64 [V+1, L], of each item index.
+        mask_code: what stands for [MASK] in the inserted slots' codes.
+
+    Returns:
+        A batch [B, S], S at most N + `slots`, in order of time, absent slots at the end; S' is `slots`.
     """
     inside = slots // 3 if inside is None else inside
     present, times = sequences.present, sequences.times

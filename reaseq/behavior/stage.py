@@ -4,11 +4,11 @@ import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 
 from reaseq import progress
@@ -18,7 +18,6 @@ from reaseq.behavior.catalogue import Catalogue
 from reaseq.behavior.configuration import ReaSeqDenoiserConfig
 from reaseq.behavior.corpus import SMALLEST, Corpus
 from reaseq.behavior.denoiser import ReaSeqDenoiser, place, save_denoiser
-from reaseq.behavior.determinism import deterministic_torch
 from reaseq.behavior.errors import BehaviorError
 from reaseq.behavior.fitted import REFIT, folder_at, gbr_version, inference_settings, open_catalogue, open_inferrer
 from reaseq.behavior.inference import View, Work, infer_resumably, rules_of
@@ -29,6 +28,7 @@ from reaseq.behavior.snapshots import Schedule, schedule, serving_pairs
 from reaseq.behavior.training import STAGE, Objective, Tables, denoising, fit
 from reaseq.config import SCRATCH, Json, RunConfig
 from reaseq.data import Dataset, EventLog
+from reaseq.determinism import deterministic_torch
 from reaseq.parallel import Ranks
 from reaseq.representation import ItemVectors
 from reaseq.schema import INFERRED_BEHAVIORS, SPLITS, VECTOR_DIM
@@ -40,7 +40,7 @@ class Learner:
 
     name: str
     model: type[ReaSeqDenoiser]
-    shape: type[ReaSeqDenoiserConfig]
+    configuration: type[ReaSeqDenoiserConfig]
     objective: Objective
     serves: bool
     """Whether it is fitted further for the snapshots after training."""
@@ -72,7 +72,7 @@ def fit_denoiser(
 
 def assist_fitting(config: RunConfig, dataset: Artifact, item_vectors: Artifact, ranks: Ranks) -> None:
     """Take part in a fit of the denoiser that another process leads; nothing is written."""
-    if not ranks.agree(0):
+    if not ranks.called():
         return
     with tempfile.TemporaryDirectory(prefix="fitting-") as folder, deterministic_torch(config.threads, config.seed):
         scratch, out = Path(folder) / "scratch", Path(folder) / "out"
@@ -92,7 +92,6 @@ def fit_learner(
 ) -> Artifact:
     """As `fit_denoiser`, of any learner; the artifact's kind is the learner's name. Several processes fit a denoiser
     only."""
-    started = False
     llm: Json = {}
     if config.behavior.backbone != SCRATCH:
         if learner is not DENOISER:
@@ -100,22 +99,18 @@ def fit_learner(
         llm = {"llm": llm_identity(config.behavior.backbone)}
 
     def write(draft: Draft) -> None:
-        nonlocal started
-        started = bool(ranks.agree(1))
         with deterministic_torch(config.threads, config.seed):
             draft.facts |= _fit(learner, config, dataset, item_vectors, draft.scratch, draft.path, ranks) | llm
 
-    made = build(
-        out,
-        kind=learner.name,
-        config=config.part("behavior") | {"device": config.device} | llm,
-        inputs={"dataset": dataset, "item_vectors": item_vectors},
-        write=write,
-        workspace=workspace,
-    )
-    if not started:
-        ranks.agree(0)  # taken over from an earlier start: nobody is needed
-    return made
+    with ranks.announcing(write) as announced:
+        return build(
+            out,
+            kind=learner.name,
+            config=config.part("behavior") | {"device": config.device} | llm,
+            inputs={"dataset": dataset, "item_vectors": item_vectors},
+            write=announced,
+            workspace=workspace,
+        )
 
 
 def infer_behaviors(
@@ -191,7 +186,8 @@ def fresh_model(
     Raises:
         BehaviorError: the LLM that `behavior.backbone` names can't be used.
     """
-    behavior, (levels, size, _) = config.behavior, vectors.centroids.shape
+    behavior = config.behavior
+    levels, size, _ = vectors.centroids.shape
     shape: Json = {
         "levels": levels,
         "codebook_size": size,
@@ -201,7 +197,7 @@ def fresh_model(
     }
     if behavior.backbone == SCRATCH:
         shape |= {"hidden_size": behavior.d_model, "num_hidden_layers": behavior.layers}
-        model = learner.model(learner.shape(**shape, num_attention_heads=behavior.heads))
+        model = learner.model(learner.configuration(**shape, num_attention_heads=behavior.heads))
     else:
         model = denoiser_on_llm(behavior, **shape)
     if behavior.gradient_checkpointing:
@@ -236,10 +232,9 @@ def _fit_on(
     catalogue = Catalogue.known_before(log.items, vectors.z, vectors.codes, data.category_index)
     inpainting = Inpainting(corpus, catalogue, vectors.codes, behavior.max_slots)
     tables = Tables(vectors.codes, data.category_index)
-    objective = learner.objective if ranks.alone else partial(denoising, ranks=ranks)
     state = fit(
         model, corpus, inpainting, tables, behavior, seed=config.seed, scratch=scratch,
-        objective=objective, named=learner.name, ranks=ranks,
+        objective=learner.objective, named=learner.name, ranks=ranks,
     )  # fmt: skip
     calibration = calibrate(model, inpainting)
     model.config.posterior_temperature = calibration.temperature
@@ -286,7 +281,7 @@ def _infer(config: RunConfig, dataset: Artifact, item_vectors: Artifact, denoise
     draft.facts.update(
         snapshots=list(plan.snapshots),
         cut=plan.cut,
-        users=table.column("user_id").combine_chunks().dictionary_encode().dictionary.__len__(),
+        users=pc.count_distinct(table.column("user_id")).as_py(),
         rows=rows,
         pairs_wanted=pairs,
         pairs_without_row=pairs - rows,

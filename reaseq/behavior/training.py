@@ -58,7 +58,8 @@ class Progress:
 
 
 class Objective(Protocol):
-    """What a batch of windows costs; `vectors` are `tables.z` on the model's device, `rng` is this batch's own."""
+    """What a batch of windows costs; of several processes, each one's rows. `catalogue` is on the model's device, `rng`
+    is this batch's own."""
 
     def __call__(
         self,
@@ -68,6 +69,7 @@ class Objective(Protocol):
         catalogue: Catalogue,
         config: BehaviorConfig,
         rng: np.random.Generator,
+        ranks: Ranks,
     ) -> Loss: ...
 
 
@@ -120,7 +122,7 @@ def fit(
         inpainting: measures the model after each epoch.
         objective: what a batch costs. named: the model, to people.
         scratch: where checkpoints live; one that is there is resumed.
-        ranks: the processes that fit together, each with a model of the same weights, whose objective gives its part.
+        ranks: the processes that fit together, each with a model of the same weights.
     """
     sharded = config.shard_weights and not ranks.alone  # whole and sharded weights can't share one call
     optimizer = torch.optim.AdamW(_groups(model), lr=config.lr, betas=(0.9, 0.98), foreach=False if sharded else None)
@@ -179,7 +181,7 @@ def _step(
     ranks: Ranks,
 ) -> tuple[tuple[float, float], int]:
     sequences = gather_sequences(corpus.log, *windows)
-    loss = objective(model, sequences, tables, catalogue, config, rng)
+    loss = objective(model, sequences, tables, catalogue, config, rng, ranks)
     for group in optimizer.param_groups:
         group["lr"] = config.lr * group["pace"] * _schedule(done)
     optimizer.zero_grad(set_to_none=True)

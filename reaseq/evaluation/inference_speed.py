@@ -15,11 +15,12 @@ import torch
 
 from reaseq import progress
 from reaseq.artifacts import Artifact
-from reaseq.behavior.determinism import deterministic_torch
 from reaseq.behavior.fitted import folder_at, open_catalogue, open_inferrer
 from reaseq.behavior.inference import Inferrer, View, rules_of
+from reaseq.behavior.shortlists import Shortlists
 from reaseq.behavior.stage import snapshot_plan
 from reaseq.config import Json, RunConfig
+from reaseq.determinism import deterministic_torch
 from reaseq.evaluation.errors import EvaluationError
 
 _MIB = 1 << 20
@@ -76,9 +77,11 @@ def inference_speed(
                 f"no user of {dataset.path} has {behavior.min_events} events before the last snapshot: there "
                 "is nothing to infer, and so nothing to time."
             )
-        _timed(inferrer, view, chunks[0])  # warms up
+        shortlists = inferrer.shortlists(view)
+        _timed(inferrer, view, shortlists, chunks[0])  # warms up
         done = [
-            _timed(inferrer, view, chunk) for chunk in progress.track(chunks, "timing inference", total=len(chunks))
+            _timed(inferrer, view, shortlists, chunk)
+            for chunk in progress.track(chunks, "timing inference", total=len(chunks))
         ]
     last = _row(done[-1:])
     return {
@@ -93,10 +96,10 @@ def inference_speed(
     }
 
 
-def _timed(inferrer: Inferrer, view: View, chunk: np.ndarray) -> _Chunk:
+def _timed(inferrer: Inferrer, view: View, shortlists: Shortlists, chunk: np.ndarray) -> _Chunk:
     model = inferrer.sampler.model
     before = inferrer.sampler.dense_forwards
-    seconds = _seconds(lambda: inferrer.infer(view, chunk))
+    seconds = _seconds(lambda: inferrer.infer(view, chunk, shortlists))
     batch = inferrer.inserted(view, chunk).batch.to(model.device)
     with torch.no_grad():
         dense = _seconds(lambda: model(batch))

@@ -97,8 +97,8 @@ def neighbours(items: pa.Table, interactions: pa.Table, count: int, positive_rat
     """
     row_of = {item: n for n, item in enumerate(items.column("item_id").to_pylist())}
     split = interactions.column("split").to_numpy(zero_copy_only=False)
-    rating = interactions.column("rating").to_numpy(zero_copy_only=False).astype(np.float64)
-    used = np.flatnonzero((split == "train") & ~(rating < positive_rating))
+    rating = interactions.column("rating").to_numpy(zero_copy_only=False).astype(np.float32)
+    used = np.flatnonzero((split == "train") & ~(rating < np.float32(positive_rating)))
     taken = interactions.select(["user_id", "item_id"]).take(pa.array(used))
     baskets: dict[str, dict[int, None]] = {}
     for user, item in zip(*(column.to_pylist() for column in taken.columns), strict=True):

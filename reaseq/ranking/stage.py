@@ -1,7 +1,6 @@
 """`train_ranker`: dataset, item vectors and inferred behaviours → a bundle that serving loads."""
 
 import json
-import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from reaseq.artifacts import Artifact, Draft, Workspace, build, write_text
 from reaseq.config import Json, RunConfig
 from reaseq.data.dataset import Dataset
+from reaseq.determinism import make_deterministic
 from reaseq.parallel import Ranks
 from reaseq.ranking.batches import Contexts, Epochs
 from reaseq.ranking.bundle import CURVE, GOLDEN, MODEL, PARITY, SPEC, VOCABULARY, WEIGHTS, onnx_session
@@ -69,26 +69,20 @@ def train_ranker(
     if variant not in VARIANTS:
         raise RankingError(f"variant {variant!r} of the ranker is unknown; choose one of {', '.join(VARIANTS)}.")
 
-    started = False
-
     def write(draft: Draft) -> None:
-        nonlocal started
-        started = bool(ranks.agree(1))
         prepared = prepare(config, dataset, item_vectors, inferred_behaviors, variant, workspace)
         _write(draft, config, prepared, item_vectors, ranks)
 
-    made = build(
-        out,
-        kind="ranker",
-        name=f"ranker_{variant}",
-        config=config.part("ranking") | {"variant": variant, "device": config.device, "graph": GRAPH},
-        inputs={"dataset": dataset, "item_vectors": item_vectors, "inferred_behaviors": inferred_behaviors},
-        write=write,
-        workspace=workspace,
-    )
-    if not started:
-        ranks.agree(0)  # taken over from an earlier start: nobody is needed
-    return made
+    with ranks.announcing(write) as announced:
+        return build(
+            out,
+            kind="ranker",
+            name=f"ranker_{variant}",
+            config=config.part("ranking") | {"variant": variant, "device": config.device, "graph": GRAPH},
+            inputs={"dataset": dataset, "item_vectors": item_vectors, "inferred_behaviors": inferred_behaviors},
+            write=announced,
+            workspace=workspace,
+        )
 
 
 def assist_training(
@@ -102,7 +96,7 @@ def assist_training(
 ) -> None:
     """Take part in a training that another process leads; arguments as for `train_ranker`, nothing is written but the
     workspace's shards."""
-    if not ranks.agree(0):
+    if not ranks.called():
         return
     prepared = prepare(config, dataset, item_vectors, inferred_behaviors, variant, workspace)
     with tempfile.TemporaryDirectory(prefix="training-") as scratch:
@@ -351,11 +345,7 @@ def training_device(config: RunConfig) -> torch.device:
     """
     if config.device == "cuda" and not torch.cuda.is_available():
         raise RankingError("device is cuda and torch finds no GPU: set device=cpu, or choose the preset small.")
-    if config.device == "cuda":
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what determinism asks of cuBLAS
-    torch.set_num_threads(config.threads)
-    torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # no kernel of ours reads it
+    make_deterministic(config.threads)
     return torch.device(config.device)
 
 

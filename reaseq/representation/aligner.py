@@ -116,6 +116,7 @@ class Aligner(nn.Module):
 
     @classmethod
     def load(cls, path: Path) -> "Aligner":
+        """The head whose weights `save` wrote to `path`, in eval mode."""
         with safe_open(path, framework="pt") as file:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         aligner = cls(len(weights["center"]), len(weights.get("title.axes", ())))

@@ -6,7 +6,6 @@ weights, Adam's moments and the losses so far are all there is, in one safetenso
 
 import json
 import math
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,9 +85,6 @@ def align(
         positives: at least `FEWEST_PAIRS` pairs, from training events only.
         scratch: where checkpoints are kept and found.
     """
-    if plan.device == "cuda":
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what determinism asks of cuBLAS
-    torch.use_deterministic_algorithms(True)
     before = torch.from_numpy(aligner.to(plan.device).embed_aligned(texts)).to(plan.device)
     inputs = torch.from_numpy(texts)
     sampler = PairSampler(positives, len(texts), plan.batch, plan.seed)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from reaseq.artifacts import Artifact
@@ -27,7 +28,8 @@ class Behaviors:
         ids = dataset.table("items.parquet", ["item_id"]).column(0)
         events = dataset.table("interactions.parquet", ["user_id", "item_id", "timestamp", "rating", "split"])
         rating = events.column("rating")
-        events = events.filter(pc.or_(pc.is_null(rating), pc.greater_equal(pc.fill_null(rating, 0), positive_rating)))
+        least = pa.scalar(positive_rating, pa.float32())  # as the column is: 0.7 is more than its float32
+        events = events.filter(pc.fill_null(pc.greater_equal(rating, least), True))
         return cls(
             user=events.column("user_id").combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64),
             item=pc.index_in(events.column("item_id"), ids).to_numpy().astype(np.int64),

@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 
 @contextmanager
 def faiss_threads(number: int) -> Iterator[None]:
-    """One thread sums in one order: what is fitted is then the same on every run."""
+    """faiss and BLAS take `number` threads; with 1, sums have one order and what is fitted is the same on every run."""
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(number)
     try:

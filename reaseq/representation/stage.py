@@ -11,6 +11,7 @@ import torch
 from reaseq import progress
 from reaseq.artifacts import Artifact, Draft, Workspace, build
 from reaseq.config import Json, RunConfig, digest
+from reaseq.determinism import deterministic_torch
 from reaseq.representation.aligner import VIEWS, Aligner
 from reaseq.representation.alignment import FEWEST_PAIRS, STAGE, AlignmentPlan, align
 from reaseq.representation.behaviors import Behaviors, CoConsumption
@@ -27,9 +28,9 @@ _CURVE = 100  # points of the loss curve that the facts keep
 def represent(config: RunConfig, dataset: Artifact, knowledge: Artifact, out: Path, workspace: Workspace) -> Artifact:
     """Make the item_vectors artifact.
 
-    Only texts and behaviours of the training split enter vectors and codes; those of the validation split are used to
-    report item-to-item Hit@30, and nothing is chosen by it. An item whose knowledge is not `ok` has its title in place
-    of both views.
+    Texts of the whole catalogue, and behaviours of the training split, enter vectors and codes; behaviours of the
+    validation split are used to report item-to-item Hit@30, and nothing is chosen by it. An item whose knowledge is not
+    `ok` has its title in place of both views.
 
     Raises:
         EncoderUnavailableError: `representation.encoder` can't be had.
@@ -43,7 +44,8 @@ def represent(config: RunConfig, dataset: Artifact, knowledge: Artifact, out: Pa
     }
 
     def write(draft: Draft) -> None:
-        _represent(config, key, dataset, knowledge, workspace.root / "encodings.sqlite", draft)
+        with deterministic_torch(config.threads, config.seed):
+            _represent(config, key, dataset, knowledge, workspace.root / "encodings.sqlite", draft)
 
     inputs = {"dataset": dataset, "knowledge": knowledge}
     return build(out, kind="item_vectors", config=key, inputs=inputs, write=write, workspace=workspace)
@@ -79,8 +81,6 @@ def _represent(
     ids, views, fallbacks = read_views(dataset, knowledge)
     behaviors = Behaviors.read(dataset, config.data.positive_rating)
     training = behaviors.of("train")
-    torch.manual_seed(config.seed)
-    torch.set_num_threads(config.threads)
     encoder = open_encoder(
         settings.encoder,
         texts=[text for view in views for text in view],

@@ -1,7 +1,6 @@
 """The reading side of an item_vectors artifact: arrays indexed by item index, row 0 for padding. Numpy only."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -57,12 +56,3 @@ class ItemVectors:
     def centroids(self) -> np.ndarray:
         """[L, K, 128/L] float32."""
         return self.codebook.centroids
-
-    @cached_property
-    def items_with_codes(self) -> dict[tuple[int, ...], np.ndarray]:
-        """The inverse map: L codes → indices (int64, ascending) of the items that carry them all."""
-        body = self.codes[1:]
-        order = np.lexsort(body.T[::-1]) + 1  # stable: indices ascend within one tuple of codes
-        changes = np.flatnonzero((self.codes[order][1:] != self.codes[order][:-1]).any(1)) + 1
-        groups = np.split(order, changes)
-        return {tuple(self.codes[group[0]].tolist()): group for group in groups}

@@ -6,7 +6,7 @@ import torch
 
 from reaseq.behavior.approximate_shortlists import NearItems
 from reaseq.behavior.catalogue import Catalogue, Posterior
-from reaseq.behavior.grounding import Floors, Rules, ground
+from reaseq.behavior.grounding import Floors, Rules, ground, held_categories
 from reaseq.behavior.inference import open_shortlists
 from reaseq.behavior.shortlists import Shortlists, WholeCatalogue
 from reaseq.config import load
@@ -50,6 +50,26 @@ def test_it_chooses_nearly_what_the_whole_catalogue_does(asked: int) -> None:
 def test_the_same_seed_gives_the_same_items_and_confidences() -> None:
     (items, sure), (again, once_more) = (_chosen(NearItems(CATALOGUE, SURE, seed=3), 3) for _ in range(2))
     assert torch.equal(items, again) and torch.equal(sure, once_more)
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_user_gets_the_same_alone_and_beside_a_long_log(fresh: bool) -> None:
+    near = NearItems(CATALOGUE, SURE)
+    known = torch.full((2, 300), ITEMS)
+    known[0, :5] = CATALOGUE.position(HISTORY[0])
+    known[1] = torch.arange(300)
+    held = held_categories(known, CATALOGUE)
+    alone = near.of(LATENT[:1], known[:1, :5], held[:1], fresh=fresh)
+    beside = near.of(LATENT[:2], known, held, fresh=fresh)
+    assert all(torch.equal(one, both[:1]) for one, both in zip(alone, beside, strict=True))
+
+
+@pytest.mark.parametrize("few", [10, 40])
+def test_a_catalogue_of_a_few_items_has_shortlists(few: int) -> None:
+    small = Catalogue.known_before(np.arange(1, few + 1), Z, CODES, CATEGORY)
+    shortlists = open_shortlists(small, SURE, load("tiny", overrides={"behavior.exact_items": 0}).behavior)
+    items, _ = _chosen(shortlists, 0)
+    assert (items > 0).all() and items.max() <= few
 
 
 @pytest.mark.parametrize(("exact_items", "kind"), [(ITEMS, WholeCatalogue), (100, NearItems)])

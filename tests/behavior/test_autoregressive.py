@@ -10,7 +10,6 @@ from reaseq.behavior.catalogue import Catalogue, Posterior
 from reaseq.behavior.corpus import Corpus
 from reaseq.behavior.decoder_stage import decoding
 from reaseq.behavior.denoiser import load_denoiser, load_model, save_denoiser
-from reaseq.behavior.determinism import deterministic_torch
 from reaseq.behavior.errors import BehaviorError
 from reaseq.behavior.generation import Generator
 from reaseq.behavior.grounding import Floors, Rules, ground
@@ -20,6 +19,8 @@ from reaseq.behavior.sampler import Sampled
 from reaseq.behavior.shortlists import WholeCatalogue
 from reaseq.behavior.slots import SlotBatch, gather_sequences, insert_masks, slot_batch
 from reaseq.behavior.training import fit
+from reaseq.determinism import deterministic_torch
+from reaseq.parallel import Ranks
 from tests.behavior.test_training import CATEGORY as RING_CATEGORY
 from tests.behavior.test_training import CODES as RING_CODES
 from tests.behavior.test_training import CONFIG, LENGTH, TABLES, ring
@@ -187,6 +188,14 @@ def test_fitting_finds_what_popularity_and_similarity_do_not(tmp_path: Path) -> 
         state = fit(model, corpus, measure, TABLES, CONFIG, seed=0, scratch=tmp_path, objective=decoding)
     assert measure.recall(model, k=1) > 1.5 * max(similar, measure.popularity_recall(k=1))
     assert measure.recall(model) == pytest.approx(state.best_recall)
+
+
+def test_several_processes_fit_no_decoder() -> None:
+    log = ring()
+    catalogue = Catalogue.known_before(log.items, RING_Z, RING_CODES, RING_CATEGORY)
+    sequences = gather_sequences(log, log.offsets[:2], log.offsets[1:3])
+    with pytest.raises(BehaviorError, match="one process"):
+        decoding(toy_decoder(), sequences, TABLES, catalogue, CONFIG, np.random.default_rng(0), Ranks(0, 2))
 
 
 def test_a_decoder_is_not_taken_for_a_denoiser(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_save_and_load_give_the_same_model(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BehaviorError, match="no denoiser"):
+    with pytest.raises(BehaviorError, match="no ReaSeqDenoiser"):
         load_denoiser(tmp_path)
 
 

@@ -18,10 +18,10 @@ from reaseq.artifacts import Artifact, Workspace
 from reaseq.behavior import BehaviorError, fit_denoiser, infer_behaviors, load_denoiser
 from reaseq.behavior.checkpoint import learned_state
 from reaseq.behavior.corpus import Corpus
-from reaseq.behavior.determinism import deterministic_torch
 from reaseq.behavior.inpainting import Inpainting
 from reaseq.behavior.training import fit
 from reaseq.config import Json
+from reaseq.determinism import deterministic_torch
 from tests.behavior.llms import llm_denoiser
 from tests.behavior.test_llm_stage import RANK, _config
 from tests.behavior.test_training import CODES as RING_CODES

@@ -97,6 +97,15 @@ def test_an_item_with_just_the_codes_is_a_candidate_however_far_its_vector(monke
     assert (score > -torch.inf).all()
 
 
+def test_codes_are_told_apart_however_many_levels_there_are() -> None:
+    """256 codes in each of 16 levels are more tuples than 64 bits."""
+    codes = np.full((4, 16), 255)
+    codes[2, -1], codes[3, 0] = 254, 254
+    catalogue = Catalogue.known_before(np.arange(1, 4), Z[:4], codes, CATEGORY)
+    asked = torch.from_numpy(np.stack([codes[1:], np.zeros((3, 16), np.int64)]))
+    assert _with_codes(asked, catalogue).tolist() == [[0, 1, 2], [3, 3, 3]]
+
+
 @pytest.mark.parametrize("asked", [0, 2])
 def test_scores_of_candidates_are_those_of_the_whole_catalogue(asked: int) -> None:
     latent, codes = _world(4, users=2, slots=3)
@@ -111,7 +120,7 @@ def test_users_grounded_in_turn_get_what_they_get_together(monkeypatch: pytest.M
     rules = Rules(4, 0.7, NO_FLOORS, new_categories=2)
     history = torch.tensor([[1, 2], [3, 0], [4, 5]])
     together = ground(*_world(2), history, WholeCatalogue(_known(), SURE), rules)
-    monkeypatch.setattr(shortlists, "MOST_LOGITS", {"cpu": 1})
+    monkeypatch.setattr(shortlists, "MOST_LOGITS", 1)
     monkeypatch.setattr(grounding, "CHOSEN_AT_ONCE", 1)
     in_turn = ground(*_world(2), history, WholeCatalogue(_known(), SURE), rules)
     assert torch.equal(in_turn.items, together.items)

@@ -13,7 +13,7 @@ from transformers import AutoModel
 from reaseq.behavior.blocks import KeysValues
 from reaseq.behavior.catalogue import Catalogue
 from reaseq.behavior.denoiser import ReaSeqDenoiser, load_denoiser, place, save_denoiser
-from reaseq.behavior.kept_history import Branches, Work
+from reaseq.behavior.kept_history import Branches, Computed
 from reaseq.behavior.loss import masked_loss
 from reaseq.behavior.sampler import Sampled, Sampler
 from reaseq.behavior.slots import SlotBatch, gather_sequences, insert_masks, slot_batch
@@ -147,7 +147,7 @@ def test_what_is_kept_is_exact_as_long_as_nothing_has_changed(backbone: str) -> 
     model, users = llm_denoiser(backbone), [4, 1, 2]
     sequences = gather_sequences(LOG, LOG.offsets[users], LOG.offsets[np.array(users) + 1])
     inserted = insert_masks(sequences, CODES, SIZE, SLOTS)
-    branches = Branches(model, inserted.batch, inserted.index, guided=True, work=Work())
+    branches = Branches(model, inserted.batch, inserted.index, guided=True, computed=Computed())
     every = torch.arange(SLOTS * LEVELS).expand(3, -1)
     with torch.no_grad():
         dense = branches.first(keep=True).clone()

@@ -13,10 +13,10 @@ from reaseq.behavior import BehaviorError, fit_denoiser, infer_behaviors, load_d
 from reaseq.behavior.checkpoint import learned_state
 from reaseq.behavior.corpus import Corpus
 from reaseq.behavior.decoder_stage import fit_decoder
-from reaseq.behavior.determinism import deterministic_torch
 from reaseq.behavior.inpainting import Inpainting
 from reaseq.behavior.training import fit
 from reaseq.config import RunConfig, load
+from reaseq.determinism import deterministic_torch
 from tests.behavior.llms import llm_denoiser, write_llm
 from tests.behavior.test_stage import SMALL, _bytes
 from tests.behavior.test_training import CODES as RING_CODES

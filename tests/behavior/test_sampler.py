@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from reaseq.behavior.kept_history import Branches, Work
+from reaseq.behavior.kept_history import Branches, Computed
 from reaseq.behavior.noise import UserNoise
 from reaseq.behavior.sampler import TIE_BREAK, Sampled, Sampler, _by_confidence
 from reaseq.behavior.slots import Inserted, gather_sequences, insert_masks
@@ -122,7 +122,7 @@ def test_with_a_history_that_is_kept_a_batch_of_one_equals_a_batch_of_many(refre
 def test_what_is_kept_is_exact_as_long_as_nothing_has_changed(guided: bool) -> None:
     """Both branches computed anew from what a dense step kept, without a code having been settled."""
     inserted, _ = _inserted([4, 1, 2])
-    branches = Branches(toy_model(), inserted.batch, inserted.index, guided=guided, work=Work())
+    branches = Branches(toy_model(), inserted.batch, inserted.index, guided=guided, computed=Computed())
     every = torch.arange(SLOTS * LEVELS).expand(3, -1)
     with torch.no_grad():
         dense = branches.first(keep=True)

@@ -9,13 +9,13 @@ from reaseq.behavior import training
 from reaseq.behavior.catalogue import Catalogue
 from reaseq.behavior.corpus import Corpus, equal_batches
 from reaseq.behavior.denoiser import ReaSeqDenoiser, save_denoiser
-from reaseq.behavior.determinism import deterministic_torch
 from reaseq.behavior.inpainting import Inpainting
 from reaseq.behavior.loss import masked_loss
 from reaseq.behavior.masking import SUFFIX, draw_masking
 from reaseq.behavior.slots import gather_sequences, slot_batch
 from reaseq.behavior.training import Tables, fit
 from reaseq.config import load
+from reaseq.determinism import deterministic_torch
 from tests.behavior.toys import DAY, LEVELS, ToyLog, toy_log, toy_model, toy_tables
 
 ITEMS, USERS, LENGTH = 17, 120, 8

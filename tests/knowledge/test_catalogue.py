@@ -49,6 +49,12 @@ def test_bad_ratings_are_no_behaviours() -> None:
     assert neighbours(THREE, log, 5, 4.0) == [[], [], []]
 
 
+def test_a_rating_at_the_threshold_is_a_behaviour() -> None:
+    log = events(*bought("u", "i0", "i1", rating=0.7), *bought("v", "i0", "i1", rating=0.7))
+
+    assert neighbours(THREE, log, 5, 0.7) == [[1], [0], []]
+
+
 def test_ties_fall_to_the_first_in_the_table_and_the_count_is_kept() -> None:
     log = events(*bought("u", "i2", "i1", "i0"), *bought("v", "i1", "i2", "i0"))
 

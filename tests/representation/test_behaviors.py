@@ -1,6 +1,7 @@
 from itertools import combinations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,25 +43,26 @@ def test_next_items_skip_repeats_other_users_and_other_splits() -> None:
     assert log.next_items("valid").tolist() == [[2, 3], [4, 5]]
 
 
-def test_a_low_rating_is_no_behaviour(tmp_path, workspace) -> None:
+@pytest.mark.parametrize(("high", "low", "least"), [(5.0, 1.0, 4.0), (0.7, 0.6, 0.7)])
+def test_a_low_rating_is_no_behaviour(tmp_path, workspace, high: float, low: float, least: float) -> None:
     dataset = smallworld.write_dataset(tmp_path / "dataset", workspace)
-    everything = Behaviors.read(dataset, positive_rating=4.0)
+    everything = Behaviors.read(dataset, least)
 
-    rated = Behaviors.read(_rated(dataset, tmp_path, workspace), positive_rating=4.0)
+    rated = Behaviors.read(_rated(dataset, high, low, tmp_path, workspace), least)
 
     assert len(everything.item) == smallworld.USERS * smallworld.EVENTS
     assert rated.item.tolist() == everything.item[::2].tolist()
 
 
-def _rated(dataset: Artifact, tmp_path, workspace) -> Artifact:
-    """The same log, rated 5 and 1 by turns."""
+def _rated(dataset: Artifact, high: float, low: float, tmp_path, workspace) -> Artifact:
+    """The same log, rated high and low by turns."""
     import pyarrow as pa
 
     from reaseq import schema
     from reaseq.artifacts import build
 
     events = dataset.table("interactions.parquet")
-    ratings = pa.array([5.0, 1.0] * (events.num_rows // 2), pa.float32())
+    ratings = pa.array([high, low] * (events.num_rows // 2), pa.float32())
     events = events.set_column(events.column_names.index("rating"), "rating", ratings)
 
     def write(draft) -> None:

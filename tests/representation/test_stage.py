@@ -12,9 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+import torch
 
 from reaseq import schema
 from reaseq.artifacts import Artifact, Workspace, build
+from reaseq.determinism import deterministic_torch
 from reaseq.representation import Codebook, ItemVectors, RepresentationError
 from reaseq.representation.embedder import ItemEmbedder
 from reaseq.representation.encoders import open_encoder
@@ -68,6 +70,15 @@ def test_the_facts_say_what_was_made_and_whether_it_did_harm(represented: Artifa
     assert facts["align_loss"][-1]["step"] == 30
     assert facts["codebook"] == {"items": 54, "all_items": False, "size": 8}
     assert {"utilisation", "gini", "collisions", "distinct"} <= set(facts["codes"])
+
+
+def test_torch_is_left_as_it_was(world: tuple[Artifact, Artifact], tmp_path: Path) -> None:
+    with deterministic_torch(threads=2, seed=0):  # puts back what the process had
+        torch.use_deterministic_algorithms(False)
+
+        represent(quick(), *world, tmp_path / "item_vectors", Workspace(tmp_path / "workspace"))
+
+        assert (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()) == (2, False)
 
 
 def test_items_that_are_new_in_the_test_period_have_vectors_and_codes_too(represented: Artifact) -> None:

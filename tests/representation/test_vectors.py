@@ -31,16 +31,6 @@ def test_rows_are_item_indices_and_row_zero_is_padding(artifact: Artifact) -> No
     assert vectors.version == "small"
 
 
-def test_the_inverse_map_finds_each_item_under_its_codes_and_nowhere_else(artifact: Artifact) -> None:
-    vectors = ItemVectors.open(artifact)
-
-    inverse = vectors.items_with_codes
-
-    for codes, items in inverse.items():
-        assert items.tolist() == np.flatnonzero((vectors.codes == codes).all(1)).tolist()
-    assert sorted(np.concatenate(list(inverse.values()))) == list(range(1, smallworld.ITEMS + 1))
-
-
 @pytest.mark.parametrize(
     ("column", "value"),
     [("version", ["a"] * 59 + ["b"]), ("codes", pa.array([[0, 1]] * 60, pa.list_(pa.int16())))],

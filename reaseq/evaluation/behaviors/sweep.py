@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from reaseq import progress
 from reaseq.artifacts import Artifact
-from reaseq.behavior.determinism import deterministic_torch
 from reaseq.behavior.fitted import folder_at, open_catalogue, open_inferrer
 from reaseq.behavior.inference import Inferrer, View, rules_of
 from reaseq.behavior.sampler import Sampler
 from reaseq.config import RunConfig
 from reaseq.data.dataset import Dataset, EventLog
+from reaseq.determinism import deterministic_torch
 from reaseq.evaluation.claims.cases import Cases
 from reaseq.evaluation.claims.recovery import (
     DECAY,
@@ -113,11 +113,11 @@ def sweep(
         cases = _cases(data, view.log, config, users)
         if not len(cases):
             return None
-        chunks = inferrer.chunks(view, cases.user)
+        chunks, shortlists = inferrer.chunks(view, cases.user), inferrer.shortlists(view)
         asked = [(r, w, chunk) for r in sorted({*steps}) for w in sorted({*guidance}) for chunk in chunks]
         found: dict[tuple[int, float], list[pa.Table]] = {(r, w): [] for r in steps for w in guidance}
         for r, w, chunk in progress.track(asked, "recall by reverse steps and guidance"):
-            found[r, w].append(_asked(inferrer, config.seed, r, w).infer(view, chunk))
+            found[r, w].append(_asked(inferrer, config.seed, r, w).infer(view, chunk, shortlists))
     truth = cases.truth
     return Sweep(
         snapshot=snapshot,

@@ -5,12 +5,12 @@ import time
 
 import numpy as np
 
-from reaseq.behavior.determinism import deterministic_torch
 from reaseq.behavior.inference import noise_keys
 from reaseq.behavior.sampler import BehaviorSampler
 from reaseq.behavior.slots import gather_sequences, insert_masks
 from reaseq.config import BehaviorConfig, RunConfig
 from reaseq.data.dataset import EventLog
+from reaseq.determinism import deterministic_torch
 from reaseq.evaluation.claims.generation import Generation
 from reaseq.evaluation.claims.hiding import Hidden, Ints
 from reaseq.representation.vectors import ItemVectors

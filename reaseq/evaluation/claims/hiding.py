@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from reaseq.artifacts import Artifact, Draft, Workspace, build
 from reaseq.behavior.catalogue import Catalogue
-from reaseq.behavior.determinism import deterministic_torch
 from reaseq.behavior.inference import Inferrer, View, Work, infer_resumably, rules_of
 from reaseq.config import RunConfig, digest
 from reaseq.data.dataset import Dataset, EventLog
+from reaseq.determinism import deterministic_torch
 from reaseq.evaluation.claims.generation import Generation
 from reaseq.representation.vectors import ItemVectors
 from reaseq.schema import INFERRED_BEHAVIORS

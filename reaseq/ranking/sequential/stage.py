@@ -14,9 +14,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from reaseq.artifacts import Artifact, Draft, Workspace, build, write_text
-from reaseq.behavior.determinism import deterministic_torch
 from reaseq.config import RunConfig
 from reaseq.data.dataset import Dataset
+from reaseq.determinism import deterministic_torch
 from reaseq.ranking.errors import RankingError
 from reaseq.ranking.scoring import CatalogueRanks
 from reaseq.ranking.sequential.full_ranking import Targets

@@ -2,6 +2,7 @@
 
 import pytest
 
+from reaseq.behavior import inference
 from reaseq.evaluation.behaviors.sweep import sweep
 from tests.evaluation.behaviors.world import CONFIG
 
@@ -41,6 +42,15 @@ def test_every_pair_is_measured_and_the_same_seed_finds_the_same(artifacts, infe
     assert first.users == 12
     assert all(0 <= cell.low <= cell.mean <= cell.high for cell in first.cells.values())
     assert set(first.yardsticks) == {"popularity", "item-to-item, recent first"}
+
+
+def test_shortlists_are_made_once_for_all_pairs(artifacts, inferred, monkeypatch):
+    made, real = [], inference.open_shortlists
+    monkeypatch.setattr(inference, "open_shortlists", lambda *args: made.append(real(*args)) or made[-1])
+
+    swept(artifacts, int(inferred.snapshots[-1]), users=4)
+
+    assert len(made) == 1
 
 
 def test_without_a_future_there_is_nothing_to_recall(artifacts, data):

@@ -11,14 +11,11 @@ import torch
 @contextmanager
 def deterministic_torch(threads: int, seed: int) -> Iterator[None]:
     """`threads` matters to the bytes, since sums depend on how they are split."""
-    before, was_deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     memory: Any = torch.utils.deterministic
+    before, was_deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     filled = memory.fill_uninitialized_memory
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what determinism asks of cuBLAS
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
-    memory.fill_uninitialized_memory = False  # nothing here reads what it did not write
     with torch.random.fork_rng(devices=[]):
+        make_deterministic(threads)
         torch.manual_seed(seed)
         try:
             yield
@@ -26,3 +23,12 @@ def deterministic_torch(threads: int, seed: int) -> Iterator[None]:
             torch.use_deterministic_algorithms(was_deterministic)
             memory.fill_uninitialized_memory = filled
             torch.set_num_threads(before)
+
+
+def make_deterministic(threads: int) -> None:
+    """As `deterministic_torch`, of what does not draw from the global generator, and from now on."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what determinism asks of cuBLAS
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    memory: Any = torch.utils.deterministic
+    memory.fill_uninitialized_memory = False  # nothing here reads what it did not write
