@@ -106,11 +106,20 @@ def fit_learner(
         return build(
             out,
             kind=learner.name,
-            config=config.part("behavior") | {"device": config.device} | llm,
+            config=fitting_settings(config) | llm,
             inputs={"dataset": dataset, "item_vectors": item_vectors},
             write=announced,
             workspace=workspace,
         )
+
+
+def fitting_settings(config: RunConfig) -> Json:
+    """What a fit depends on beside its inputs."""
+    part = config.part("behavior")
+    part["behavior"] = {
+        name: value for name, value in part["behavior"].items() if name not in config.behavior.of_inference
+    }
+    return part | {"device": config.device}
 
 
 def infer_behaviors(

@@ -10,7 +10,7 @@ import pytest
 
 from reaseq.artifacts import Artifact, Draft, Workspace, build
 from reaseq.behavior import BehaviorError, fit_denoiser, infer_behaviors, load_denoiser
-from reaseq.config import RunConfig, load
+from reaseq.config import BehaviorConfig, RunConfig, load
 from reaseq.data import Dataset
 from reaseq.schema import INFERRED_BEHAVIORS, INTERACTIONS
 from tests import smallworld
@@ -203,6 +203,21 @@ def test_the_same_seed_gives_the_same_bytes(
     assert _bytes(fitted) == _bytes(denoiser)
     again = infer_behaviors(CONFIG, *world, fitted, tmp_path / "inferred", workspace)
     assert _bytes(again) == _bytes(inferred)
+
+
+def test_what_only_inference_reads_neither_changes_a_fit_nor_starts_another(
+    tmp_path: Path, home: Path, world: tuple[Artifact, Artifact], denoiser: Artifact
+) -> None:
+    others = {
+        "snapshots": 2, "reverse_steps": 3, "cache_refresh": 2, "guidance": 0.0, "temperature": 0.0, "infer_batch": 4,
+        "exact_items": 7, "mmr_lambda": 0.1, "new_category_share": 0.0, "consistency_percentile": 50.0, "min_events": 3,
+    }  # fmt: skip
+    assert set(others) == BehaviorConfig.of_inference
+    other = load("tiny", overrides=SMALL | {f"behavior.{name}": value for name, value in others.items()})
+    anew = fit_denoiser(other, *world, tmp_path / "anew", Workspace(tmp_path / "workspace"))
+    assert _bytes(anew) == _bytes(denoiser)
+    taken_over = fit_denoiser(other, *world, tmp_path / "denoiser", Workspace(home / "workspace"))
+    assert taken_over.manifest == denoiser.manifest
 
 
 def test_leave_one_out_sees_training_events_only(tmp_path: Path, world: tuple[Artifact, Artifact]) -> None:
