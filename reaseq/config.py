@@ -146,19 +146,10 @@ _OF_AN_LLM = ("backbone", "lora_rank", "bfloat16")
 class BehaviorConfig(Section):
     later: ClassVar[tuple[str, ...]] = (*_OF_AN_LLM, "gradient_checkpointing", "shard_weights", "exact_items")
     of_inference: ClassVar[frozenset[str]] = frozenset(
-        [
-            "snapshots",
-            "reverse_steps",
-            "cache_refresh",
-            "guidance",
-            "temperature",
-            "infer_batch",
-            "exact_items",
-            "mmr_lambda",
-            "new_category_share",
-            "consistency_percentile",
-            "min_events",
-        ]
+        {
+            *("snapshots", "reverse_steps", "cache_refresh", "guidance", "temperature", "infer_batch", "exact_items"),
+            *("mmr_lambda", "new_category_share", "consistency_percentile", "min_events"),
+        }
     )
     """Fields that fitting does not read: what was fitted outlives a change of them."""
 
