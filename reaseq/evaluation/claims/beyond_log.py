@@ -48,9 +48,14 @@ NEW_ITEMS = 0.9
 """Least share of inferred items that the visible log lacks, for C5 to hold."""
 
 HIDDEN, BEYOND, FUTURE = "a hidden category", "behaviours beyond the log", "the user's future"
-_FROZEN = (
-    "One denoiser, frozen: seeds draw the users, the category hidden from each and the sampler's noise. It was fitted "
-    "on events before its cut, item vectors on those of training; only items first taken after training count."
+_DRAWS = "One denoiser, frozen: seeds draw the users, the category hidden from each and the sampler's noise. "
+_SERVING = _DRAWS + (
+    "It is the one that serves at this snapshot, fitted on training events, as item vectors are; only items first "
+    "taken after training count."
+)
+_FROZEN = _DRAWS + (
+    "It was fitted on events before its cut, as the decoder was, item vectors on those of training; only items first "
+    "taken after training count."
 )
 _READY = (
     "Inferences as the pipeline made them, so that seeds draw users, ties and who gets whose inferences, but no noise "
@@ -107,7 +112,7 @@ class _Probe:
         if not len(hidden.user):
             return []
         behavior = self.config.behavior
-        way = Generation(self.assets.denoiser, behavior.reverse_steps, behavior.guidance)
+        way = Generation(self.assets.denoiser, behavior.reverse_steps, behavior.guidance, self.snapshot)
         return [hidden_cases(self.data, hidden, self.inferred(hidden, seed, way))]
 
     def beyond_log(self, seed: int) -> list[Cases]:
@@ -142,7 +147,7 @@ def infers_beyond_the_log(
         figures: Json = {}
         for truth, cases_of, note in (
             (BEYOND, probe.beyond_log, _READY),
-            (HIDDEN, probe.with_hidden_category, _FROZEN),
+            (HIDDEN, probe.with_hidden_category, _SERVING),
         ):
             found = {seed: cases for seed in seeds if (cases := cases_of(seed))}
             if not found:
@@ -183,7 +188,8 @@ def infers_beyond_the_log(
         verdict, reason = _judge(comparisons, probe.why_nothing_is_hidden())
         return Evidence("C4", verdict, reason, tuple(comparisons), figures)
 
-    return kept("C4", _key(config, seeds, users) | {"methods": METHODS}, assets.inputs(), workspace, experiment)
+    key = _key(config, seeds, users) | {"methods": METHODS, "fit": "serving"}
+    return kept("C4", key, assets.inputs(), workspace, experiment)
 
 
 def is_consistent(
@@ -199,7 +205,7 @@ def is_consistent(
         novel: list[float] = []
         truths: tuple[tuple[str, Callable[[int], list[Cases]], str], ...] = (
             (BEYOND, probe.beyond_log, _READY),
-            (HIDDEN, probe.with_hidden_category, _FROZEN),
+            (HIDDEN, probe.with_hidden_category, _SERVING),
             (FUTURE, probe.future, _READY),
         )
         for truth, cases_of, note in truths:
@@ -239,7 +245,7 @@ def is_consistent(
             verdict, reason = "does not hold", f"only {min(novel):.0%} of the inferred items are new to the log."
         return Evidence("C5", verdict, reason, tuple(comparisons), figures)
 
-    return kept("C5", _key(config, seeds, users), assets.inputs(), workspace, experiment)
+    return kept("C5", _key(config, seeds, users) | {"fit": "serving"}, assets.inputs(), workspace, experiment)
 
 
 def iterates_with_profit(

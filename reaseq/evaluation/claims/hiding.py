@@ -1,7 +1,7 @@
 """Hiding one category of users' lives from the log, and what GBR infers without it.
 
 A user's hidden category leaves the visible history altogether; what of it is asked for are items that the user first
-took in validation or test. Item vectors, codes and the denoiser were fitted on training events, so on none of these.
+took in validation or test. Item vectors, codes and denoisers were fitted on training events, so on none of these.
 The denoiser is frozen: a seed draws the users, the category hidden from each and the sampler's noise.
 """
 

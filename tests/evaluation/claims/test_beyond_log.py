@@ -163,6 +163,13 @@ def test_a_catalogue_without_categories_leaves_c6_untested(assets, decoder, work
     assert evidence.comparisons == ()
 
 
+def test_at_a_snapshot_the_denoiser_that_serves_there_is_asked(assets):
+    early, served = Generation(assets.denoiser, 2, 1.0), Generation(assets.denoiser, 2, 1.0, smallworld.TEST_START)
+
+    assert early.folder == assets.denoiser.path and served.folder == assets.denoiser.path / "refit"
+    assert early.key() != served.key()
+
+
 def test_c5_of_a_single_user_is_not_testable(assets, workspace):
     evidence = is_consistent(CONFIG, assets, (0,), workspace, users=1)
 
