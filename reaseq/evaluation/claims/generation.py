@@ -20,7 +20,7 @@ class Generation:
     steps: int | None
     guidance: float
     snapshot: int | None = None
-    """µs: the denoiser that serves then is asked (`folder_at`); None: the one fitted before the cut, as decoders are."""
+    """µs: the denoiser that serves then is asked (`folder_at`); None: the one fitted before the cut, as the decoder."""
 
     @property
     def folder(self) -> Path:
