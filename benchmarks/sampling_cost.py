@@ -10,6 +10,9 @@ so that a busy spell of the machine meets both. Needs nothing but one idle core 
 Whether what is inferred stays as good does depend on what was learned: with --assets, a folder with the artifacts
 `dataset`, `item_vectors` and `denoiser` that belong together, Recall@10 of a category hidden from test users (claim C4)
 is compared between the two ways, with its interval over users and seeds.
+
+Beside the speed of one user stands where the time goes, by torch's profiler on a CPU: matrix products and attention are
+what keeping keys can save; the rest is calls.
 """
 
 import argparse
@@ -103,6 +106,25 @@ def measure(frozen: dict[str, Any], device: str) -> dict[str, Any]:
     return told
 
 
+def operators(frozen: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Way → milliseconds a call of one user in matrix products, in attention, and in all operators, on a CPU."""
+    told = {}
+    with deterministic_torch(frozen["threads"], 0):
+        inserted, calls = full_histories(1, frozen), int(frozen["calls"]["1"])
+        for name, sampler in samplers(frozen, "cpu").items():
+            sampler.sample(inserted, np.arange(1))
+            with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiled:
+                for _ in range(calls):
+                    sampler.sample(inserted, np.arange(1))
+            each = {event.key: event.self_cpu_time_total / 1000 / calls for event in profiled.key_averages()}
+            told[name] = {
+                "matrix products": round(sum(each.get(f"aten::{op}", 0.0) for op in ("mm", "addmm", "bmm")), 2),
+                "attention": round(sum(ms for op, ms in each.items() if "scaled_dot_product" in op), 2),
+                "all": round(sum(each.values()), 2),
+            }
+    return told
+
+
 def recall(frozen: dict[str, Any], assets: Path, device: str) -> dict[str, Any]:
     """Recall@10 of a hidden category, kept less recomputed."""
     dataset, vectors, denoiser = (open_artifact(assets / kind, kind) for kind in ASSETS)
@@ -154,6 +176,7 @@ def main() -> int:
         "versions": {"torch": torch.__version__, "python": platform.python_version()},
         "config": frozen,
         "speed": measure(frozen, chosen.device),
+        "operators, one user, ms": operators(frozen) if chosen.device == "cpu" else None,
         "recall": recall(frozen, chosen.assets, chosen.device) if chosen.assets else None,
     }
     print(json.dumps(told, indent=2))

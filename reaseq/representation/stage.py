@@ -94,11 +94,11 @@ def _represent(
         flat = encode_texts(encoder, [text for view in views for text in view], cache, "encoding item texts")
     texts = np.ascontiguousarray(flat.reshape(len(VIEWS), len(ids), -1).swapaxes(0, 1))  # [V, views, text_dim]
 
-    before = Aligner.from_titles(texts[:, 0]).embed(texts)
     positives = CoConsumption.count(training, len(ids), settings.window_days)
     enough = len(positives.pairs) >= FEWEST_PAIRS and settings.align_steps > 0
     torch.manual_seed(config.seed * 100 + STAGE)
     aligner = Aligner.from_titles(texts[:, 0], settings.title_dim if enough else 0)
+    before = aligner.embed_aligned(texts)
     plan = AlignmentPlan(
         steps=settings.align_steps,
         batch=settings.align_batch,

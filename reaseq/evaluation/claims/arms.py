@@ -104,7 +104,7 @@ def train_arms(
     made: dict[tuple[str, int], Artifact] = {}
     data = Dataset.open(assets.dataset)
     for split in ("train", "valid"):  # before the workers start, which would wait for one another
-        Shards.of(data, split, workspace.root / "shards")
+        Shards.of(data, split, workspace.shards)
     paths = {name: artifact.path for name, artifact in assets.vectors.items()}
     inferred = assets.inferred.path if assets.inferred else None
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_quiet) as pool:
@@ -153,7 +153,7 @@ def scores_of(artifact: Artifact) -> Floats:
 
 
 def _write(draft: Draft, config: RunConfig, arm: Arm, inputs: dict[str, Artifact], workspace: Workspace) -> None:
-    cache, device = workspace.root / "shards", training_device(config)
+    cache, device = workspace.shards, training_device(config)
     data = _dataset(inputs["dataset"].path)
     train = Shards.of(data, "train", cache)
     if arm.network == "ranker":

@@ -343,7 +343,7 @@ def _judge(comparisons: Sequence[Comparison], nothing: str) -> tuple[Verdict, st
     if not deciding:
         return "not testable here", f"{nothing}."
     if unmeasured:
-        return "not testable here", f"{unmeasured[0].what} can't be measured: {unmeasured[0].note}"
+        return "not testable here", unmeasured[0].unmeasured
     failed = [each for each in deciding if not each.better]
     if not failed:
         return "holds", f"all {len(deciding)} deciding comparisons lie above 0 with their whole interval."

@@ -32,6 +32,11 @@ class Comparison:
         return self.low == self.low
 
     @property
+    def unmeasured(self) -> str:
+        """Why no verdict can rest on it, where none can."""
+        return f"{self.what} of {self.other} can't be measured: {self.note or 'no bootstrap was asked for'}"
+
+    @property
     def better(self) -> bool:
         """The whole interval lies above 0."""
         return self.low > 0

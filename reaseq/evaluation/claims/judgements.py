@@ -159,7 +159,7 @@ def controls(table: Table) -> Evidence:
         table.compare("id+rer, permuted codes", "id+rer", decides=True),
     ]
     if unmeasured := [c for c in compared if not c.measured]:
-        return Evidence("controls", "not testable here", _unmeasured(unmeasured[0]), tuple(compared))
+        return Evidence("controls", "not testable here", unmeasured[0].unmeasured, tuple(compared))
     helped = [c for c in compared if c.better]
     reason = (
         "a control helps: " + "; ".join(f"{c.other} over {c.base} ({_shown(c)})" for c in helped)
@@ -176,16 +176,12 @@ def _judged(
     failed = [c for c in deciding if not c.better]
     every = (*deciding, *shown)
     if undefined:
-        return Evidence(claim, "not testable here", _unmeasured(undefined[0]), every, figures or {})
+        return Evidence(claim, "not testable here", undefined[0].unmeasured, every, figures or {})
     if failed:
         reason = "not above 0: " + "; ".join(f"{_named(c)} ({_shown(c)})" for c in failed)
         return Evidence(claim, "does not hold", reason, every, figures or {})
     reason = "above 0: " + "; ".join(f"{_named(c)} ({_shown(c)})" for c in deciding)
     return Evidence(claim, "holds", reason, every, figures or {})
-
-
-def _unmeasured(compared: Comparison) -> str:
-    return f"{compared.what} of {compared.other} can't be measured: {compared.note or 'no bootstrap was asked for'}"
 
 
 def _named(compared: Comparison) -> str:

@@ -159,7 +159,7 @@ def stays_cheap(
                 comparisons.append(
                     headroom(count, base, taken[WITH][0], taken[base][0], config.evaluation.bootstrap, config.seed)
                 )
-        quality, changes = staleness(config, *sources, ranker)
+        quality, changes = staleness(config, data, item_vectors, inferred_behaviors, ranker)
         figures |= {"stale and missing inferences, test split": quality, "measured": where_and_when()}
         figures["no LLM on the request path"] = (
             "The import contract forbids `serving` to import reaseq.llm, reaseq.knowledge and reaseq.behavior; "
@@ -270,10 +270,10 @@ def judge(comparisons: Sequence[Comparison]) -> tuple[Verdict, str]:
 
 
 def staleness(
-    config: RunConfig, dataset: Artifact, item_vectors: Artifact, inferred: Artifact, ranker: Artifact
+    config: RunConfig, data: Dataset, item_vectors: Artifact, inferred: Artifact, ranker: Artifact
 ) -> tuple[Json, list[Comparison]]:
     """AUC and GAUC on the test split with fresh inferences, with ones at least 1, 3 and 7 days old, and with none."""
-    scorer = Scorer(ranker, dataset, item_vectors, inferred)
+    scorer = Scorer(ranker, data, item_vectors, inferred)
     shown, table = scorer.data.impressions("test"), scorer.contexts.inferences
     if table is None or not len(shown):
         return {}, []

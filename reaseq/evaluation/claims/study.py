@@ -130,6 +130,7 @@ class Made:
         self.folder = workspace.root / "studies" / study_name(config)
         self._kept: dict[str, Artifact] = {}
         self._vectors: dict[str, Artifact] = {}
+        self._elsewhere: dict[str, Artifact | None] = {}
 
     @property
     def dataset(self) -> Artifact:
@@ -199,9 +200,12 @@ class Made:
         Raises:
             EvaluationError: it was made from others than the study's.
         """
-        path = None if self.given is None else self.given / kind
-        if path is None or not path.is_dir():
-            return None
+        if kind not in self._elsewhere:
+            path = None if self.given is None else self.given / kind
+            self._elsewhere[kind] = self._opened(path, kind) if path is not None and path.is_dir() else None
+        return self._elsewhere[kind]
+
+    def _opened(self, path: Path, kind: str) -> Artifact:
         found = open_artifact(path, kind)
         for name, source in found.manifest.inputs.items():
             own = self._source(name)

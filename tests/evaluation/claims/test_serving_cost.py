@@ -90,7 +90,7 @@ def test_users_without_any_event_are_not_taken_for_one_user(sources, ranker, wor
         dataset, workspace.root / "strangers", workspace, lambda shown: shown.with_columns(renamed.alias("user_id"))
     )
 
-    quality, changes = staleness(CONFIG, strangers, *assets, ranker)
+    quality, changes = staleness(CONFIG, Dataset.open(strangers), *assets, ranker)
 
     table = Scorer(ranker, strangers, *assets).impressions("test")
     users, labels, scores = (table.column(name).to_numpy() for name in ("user_id", "label", "score"))
